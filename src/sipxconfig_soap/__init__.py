@@ -1,0 +1,3 @@
+"""The sipXconfig SOAP API on a stack that is alive."""
+
+__version__ = "1.0.0"

@@ -1,0 +1,161 @@
+"""One service on the wire: bytes of a request in, bytes of the answer out.
+
+The dispatch is our own walk over the operations that the Spyne application declares: for a small
+call Spyne's contexts and events would take longer than everything else together
+(docs/adr/0001-spyne-behind-one-package.md).
+"""
+
+from __future__ import annotations
+
+import inspect
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sipxconfig_soap import incident
+from sipxconfig_soap.errors import Problems, Refused, Unavailable
+from sipxconfig_soap.soap import faults, writer
+from sipxconfig_soap.soap.envelope import SOAP11, SOAP12, SoapVersion
+from sipxconfig_soap.soap.reader import message_reader
+from sipxconfig_soap.soap.reply import Reply
+from sipxconfig_soap.soap.request import payload_of, version_of
+from sipxconfig_soap.soap.service import operations_of
+from sipxconfig_soap.soap.types import Nothing
+from sipxconfig_soap.soap.wsdl import wsdl_document
+from sipxconfig_soap.soap.xml import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sipxconfig_soap.soap.names import ArrayNames
+    from sipxconfig_soap.soap.service import Operation, Service
+    from sipxconfig_soap.soap.xml import Element
+
+
+class Caller(Protocol):
+    """Who calls: it carries out an operation on behalf of an administrator."""
+
+    @property
+    def reference(self) -> str:
+        """A number that stands in the log and, when something unforeseen happens, in the fault."""
+
+    def invoke(
+        self, service: str, operation: Operation, arguments: tuple[Any, ...], problems: Problems
+    ) -> Any:
+        """Run the operation and return its result.
+
+        Raises:
+            Refused: the input is refused; ``problems`` of reading it are among the reasons.
+            Unavailable: the database is away.
+        """
+
+
+class _Compiled:
+    """An operation with its reader and writer."""
+
+    def __init__(self, operation: Operation, names: ArrayNames) -> None:
+        self.operation = operation
+        self._reader = message_reader(operation.input or Nothing)
+        self._empty = writer.empty_answer(operation.name)
+        self._answer: Callable[[Any], Iterator[bytes]] | None = (
+            writer.answer(operation.output, names) if operation.output else None
+        )
+
+    def names(self) -> tuple[str, str, str]:
+        """What a request may call it: the element, the operation or the input message."""
+        name = self.operation.name
+        return name[0].upper() + name[1:], name, f"{name}Request"
+
+    def arguments(self, payload: Element | None, problems: Problems) -> tuple[Any, ...]:
+        """Read the input; an operation without input has none, but no children either."""
+        content = None if payload is None or payload.nil else payload
+        message = self._reader.read(content, "", problems)
+        return (message,) if self.operation.input else ()
+
+    def body(self, result: Any) -> Iterable[bytes]:
+        """Write what the operation returned."""
+        return self._answer(result) if self._answer else (self._empty,)
+
+
+class Endpoint:
+    """One of the services, ready to be called.
+
+    Attributes:
+        name: of the service (``UserService``).
+        documentation: what it is for, for people.
+        operations: in the order of the WSDL.
+    """
+
+    def __init__(self, service: type[Service], names: ArrayNames) -> None:
+        self.name: str = service.__name__
+        self.documentation = inspect.cleandoc(service.__doc__ or "")
+        self.operations = operations_of(service)
+        self._names: ArrayNames = names
+        compiled = [_Compiled(operation, names) for operation in self.operations]
+        self._by_name = {name: entry for entry in compiled for name in entry.names()}
+        self._without_input = next((c for c in compiled if c.operation.input is None), None)
+
+    def wsdl(self, address: str) -> bytes:
+        """The WSDL of the service at this URL."""
+        return wsdl_document(self.name, self.operations, address, self._names)
+
+    def call(
+        self, body: bytes, charset: str | None, caller: Caller, *, soap12_hint: bool = False
+    ) -> Reply:
+        """Answer a request; whatever happens, with a SOAP message.
+
+        Args:
+            body: the request, unpacked.
+            charset: of its Content-Type header, None when that names none.
+            caller: carries the operation out.
+            soap12_hint: whether a request too broken to tell should get a fault of SOAP 1.2.
+        """
+        version = SOAP12 if soap12_hint else SOAP11
+        try:
+            root = parse(body, charset)
+            version = version_of(root)
+            compiled, payload = self._select(payload_of(root, version))
+            problems = Problems()
+            arguments = compiled.arguments(payload, problems)
+            result = caller.invoke(self.name, compiled.operation, arguments, problems)
+            return _reply(version, compiled.body(result))
+        except faults.Fault as fault:
+            raised = fault
+        except Refused as refused:
+            raised = faults.refusal(refused)
+        except Unavailable:
+            raised = faults.unavailable()
+        except Exception as error:  # noqa: BLE001  the net below every call: reported, answered
+            incident.report(caller.reference, error)
+            raised = faults.internal(caller.reference)
+        return faults.fault_reply(raised, soap12=version is SOAP12)
+
+    def _select(self, payload: Element | None) -> tuple[_Compiled, Element | None]:
+        """Which operation is meant."""
+        if payload is None:
+            if self._without_input is None:
+                raise faults.client_fault(
+                    f"The Body is empty, but {self.name} has no operation without input"
+                )
+            return self._without_input, None
+        compiled = self._by_name.get(payload.name)
+        if compiled is None:
+            known = ", ".join(operation.name for operation in self.operations)
+            raise faults.client_fault(
+                f"{self.name} has no operation '{payload.name[:100]}': it has {known}"
+            )
+        return compiled, payload
+
+
+def _reply(version: SoapVersion, body: Iterable[bytes]) -> Reply:
+    """Send in one piece what fits in one, and stream what does not.
+
+    The first two pieces are made before anything is sent, so that a failure up to there is still
+    answered with a fault.
+    """
+    pieces = iter(body)
+    first = version.head + next(pieces)
+    second = next(pieces, None)
+    if second is None:
+        return Reply(200, version.content_type, (first + version.tail,))
+    stream = chain((first, second), pieces, (version.tail,))
+    return Reply(200, version.content_type, stream)

@@ -1,0 +1,188 @@
+"""Reads elements into message objects: lenient about form, strict about values (wire.md §3).
+
+A `MessageReader` is compiled once for each Spyne class. It finds every problem of a message, not
+only the first; a refused value reads as null, so that the rules can look at the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from spyne.model.complex import ComplexModelBase
+from spyne.model.primitive import Boolean, Integer32
+
+from sipxconfig_soap import errors
+from sipxconfig_soap.values import is_blank, parse_boolean, trim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipxconfig_soap.errors import Problems
+    from sipxconfig_soap.soap.xml import Element
+
+_INT_RANGE = range(-(2**31), 2**31)
+
+IGNORED_WHEN_BLANK = frozenset({"edit", "addLine", "addExternalLine"})
+"""Elements that some clients send empty instead of leaving them out."""
+
+
+def _scalar(convert: Callable[[str], Any], refusal: str) -> Callable[..., Any]:
+    """Make the reader of a simple type from the conversion of its text.
+
+    Args:
+        convert: raises ValueError for a text that is no value of the type.
+        refusal: what is wrong then, as the end of a sentence.
+    """
+
+    def read(element: Element, path: str, problems: Problems) -> Any:
+        for child in element.children:
+            name = child.name
+            problems.add(errors.unknown_element(f"{path}.{name}", name, "a simple value"))
+        try:
+            return convert(element.text)
+        except ValueError:
+            problems.add(errors.invalid_value(path, element.text, refusal))
+            return None
+
+    return read
+
+
+def _integer(text: str) -> int:
+    """Read an int of 32 bits; a sign and white space around it are allowed.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not text.isascii() or "_" in text:
+        raise ValueError(text)
+    number = int(trim(text))
+    if number not in _INT_RANGE:
+        raise ValueError(text)
+    return number
+
+
+_read_text = _scalar(str, "")
+_read_boolean = _scalar(parse_boolean, "is not a boolean: true or false")
+_read_integer = _scalar(_integer, "is not an int of 32 bits")
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """How one child element is read.
+
+    Attributes:
+        name: of the element.
+        repeated: whether it may stand any number of times.
+        is_complex: whether it has children of its own.
+        needed: whether its absence is refused here; blank texts are the rules' to refuse.
+        added: whether it is the thing that an operation adds: paths start inside it.
+        read: reads one occurrence that is not nil.
+    """
+
+    name: str
+    repeated: bool
+    is_complex: bool
+    needed: bool
+    added: bool
+    read: Callable[[Element, str, Problems], Any]
+
+
+class MessageReader:
+    """Reads elements of one complex type into instances of its Spyne class.
+
+    Every field of the instance is set: None where the element is absent or nil, a list where it
+    may be repeated (with None for a nil member, so that positions are as sent).
+    """
+
+    def __init__(self, message: type[ComplexModelBase]) -> None:
+        self._message = message
+        self._type_name = message.get_type_name()
+        self._fields = {
+            name: _field(name, kind) for name, kind in message.get_flat_type_info(message).items()
+        }
+        self._absent = {name: None for name, field in self._fields.items() if not field.repeated}
+        self._lists = tuple(name for name, field in self._fields.items() if field.repeated)
+        self._needed = tuple(field for field in self._fields.values() if field.needed)
+
+    def read(self, element: Element | None, path: str, problems: Problems) -> Any:
+        """Read one element.
+
+        Args:
+            element: what came; None reads as an element without children.
+            path: where it stands, as wire.md §6 spells it; "" for the operation itself.
+            problems: everything that is wrong is noted here.
+        """
+        values: dict[str, Any] = dict(self._absent)
+        for name in self._lists:
+            values[name] = []
+        prefix = f"{path}." if path else ""
+        seen: set[str] = set()
+        for child in element.children if element is not None else ():
+            field = self._fields.get(child.name)
+            if field is None:
+                problems.add(
+                    errors.unknown_element(prefix + child.name, child.name, self._type_name)
+                )
+            elif field.repeated:
+                members = values[field.name]
+                where = f"{prefix}{field.name}[{len(members)}]"
+                members.append(self._occurrence(field, child, where, problems))
+            elif field.is_complex and field.name in seen:
+                problems.add(
+                    errors.invalid_value(prefix + field.name, None, "may be given only once")
+                )
+            else:
+                seen.add(field.name)
+                where = "" if field.added else prefix + field.name
+                values[field.name] = self._occurrence(field, child, where, problems)
+        for field in self._needed:
+            if field.name not in seen or values[field.name] is None:
+                problems.add(errors.required(prefix + field.name))
+        return self.instance(values)
+
+    def instance(self, values: dict[str, Any]) -> Any:
+        """An instance of the Spyne class with these values, without Spyne's costly constructor."""
+        message = object.__new__(self._message)
+        message.__dict__.update(values)
+        return message
+
+    @staticmethod
+    def _occurrence(field: _Field, element: Element, path: str, problems: Problems) -> Any:
+        if element.nil or (field.name in IGNORED_WHEN_BLANK and _is_hollow(element)):
+            return None
+        return field.read(element, path, problems)
+
+
+def _is_hollow(element: Element) -> bool:
+    """Whether nothing but white space and blank or nil children is inside."""
+    return is_blank(element.text) and all(
+        not child.children and (child.nil or is_blank(child.text)) for child in element.children
+    )
+
+
+def _field(name: str, kind: Any) -> _Field:
+    attributes = kind.Attributes
+    repeated = attributes.max_occurs > 1
+    if issubclass(kind, ComplexModelBase):
+        return _Field(
+            name,
+            repeated,
+            is_complex=True,
+            needed=attributes.min_occurs > 0 and not repeated,
+            added=getattr(attributes, "added", False),
+            read=message_reader(kind.__orig__ or kind).read,
+        )
+    read = _read_text
+    if issubclass(kind, Boolean):
+        read = _read_boolean
+    elif issubclass(kind, Integer32):
+        read = _read_integer
+    return _Field(name, repeated, is_complex=False, needed=False, added=False, read=read)
+
+
+@cache
+def message_reader(message: Any) -> MessageReader:
+    """The reader of a message type, compiled on first use."""
+    return MessageReader(message)

@@ -1,0 +1,31 @@
+"""An answer on its way to the HTTP edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(slots=True)
+class Reply:
+    """What the edge sends.
+
+    Attributes:
+        status: the HTTP status.
+        content_type: the value of the Content-Type header.
+        chunks: the body; a tuple when all of it is there, an iterator when it is streamed.
+        headers: further headers.
+    """
+
+    status: int
+    content_type: str
+    chunks: Iterable[bytes]
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body, or None while it is not known."""
+        return sum(map(len, self.chunks)) if isinstance(self.chunks, tuple) else None
