@@ -1,0 +1,155 @@
+"""Groups and branches: names that are created on demand (services.md §1).
+
+User groups and phone groups are two lists of names alike, so both are a `Grouping`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+
+from sipxconfig_soap.domain.properties import Text
+from sipxconfig_soap.domain.tables import (
+    among,
+    each_of,
+    every_pair,
+    id_array,
+    identity,
+    metadata,
+    owned_by,
+    text,
+)
+from sipxconfig_soap.values import trim
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.sql.selectable import LateralFromClause as Lateral
+
+    from sipxconfig_soap.domain.work import Work
+
+
+def _named(name: str) -> sa.Table:
+    return sa.Table(
+        name, metadata, identity(), text("name", nullable=False), sa.UniqueConstraint("name")
+    )
+
+
+branches = _named("branches")
+
+
+def ensure(connection: sa.Connection, table: sa.Table, names: Sequence[str]) -> list[int]:
+    """The ids of names; missing ones are created in the order in which they are given."""
+    if not names:
+        return []
+    wanted = sa.select(table.c.name, table.c.id).where(table.c.name.in_(names))
+    known: dict[str, int] = dict(connection.execute(wanted).tuples().all())
+    missing = [{"name": name} for name in names if name not in known]
+    if missing:
+        connection.execute(insert(table).values(missing).on_conflict_do_nothing())
+        known = dict(connection.execute(wanted).tuples().all())
+    return [known[name] for name in names]
+
+
+def clean_name(work: Work, field: str, value: str | None) -> str | None:
+    """The trimmed name of a group or branch in a parameter; None for a blank one."""
+    return Text(field, trimmed=True).clean(value, work.problems)
+
+
+class Grouping:
+    """The groups of one kind of entity and who is in them.
+
+    Attributes:
+        groups: the table of groups.
+        members: the table of memberships; its ``entity_id`` is the entity's id.
+    """
+
+    def __init__(self, kind: str, entities: str) -> None:
+        self.groups = _named(f"{kind}_groups")
+        self.members = sa.Table(
+            f"{kind}_group_members",
+            metadata,
+            owned_by("entity_id", f"{entities}.id"),
+            owned_by("group_id", f"{kind}_groups.id"),
+            sa.PrimaryKeyConstraint("entity_id", "group_id"),
+            sa.Index(None, "group_id", "entity_id"),
+        )
+
+    def in_group(self, entity_id: sa.Column[int], name: str) -> sa.ColumnElement[bool]:
+        """The condition that an entity is in the group of this name."""
+        group = sa.select(self.groups.c.id).where(self.groups.c.name == trim(name))
+        members = sa.select(self.members.c.entity_id).where(
+            self.members.c.group_id == group.scalar_subquery()
+        )
+        return entity_id.in_(members)
+
+    def of_entity(self, entity_id: sa.Column[int]) -> Lateral:
+        """One row for an entity: its groups' ``ids`` and ``names`` in the order of creation."""
+        groups, members = self.groups, self.members
+        return (
+            sa.select(
+                _list(groups.c.id, groups.c.id).label("ids"),
+                _list(groups.c.name, groups.c.id).label("names"),
+            )
+            .select_from(members.join(groups, groups.c.id == members.c.group_id))
+            .where(members.c.entity_id == entity_id)
+            .lateral(f"{groups.name}_of_entity")
+        )
+
+    def join(self, work: Work, entities: Sequence[int], names: Sequence[str]) -> None:
+        """Put every entity into every group; who is in one stays in it."""
+        groups = ensure(work.connection, self.groups, names)
+        if groups and entities:
+            entity = each_of(id_array(entities), "entity")
+            group = each_of(id_array(groups), "group_")
+            pairs = sa.select(entity, group).select_from(every_pair(entity, group))
+            work.execute(
+                insert(self.members)
+                .from_select(["entity_id", "group_id"], pairs)
+                .on_conflict_do_nothing()
+            )
+
+    def leave(self, work: Work, entities: Sequence[int], name: str | None = None) -> None:
+        """Take every entity out of the group of this name, or of all groups."""
+        members = self.members
+        gone = members.delete().where(among(members.c.entity_id, entities))
+        if name is not None:
+            group = sa.select(self.groups.c.id).where(self.groups.c.name == name)
+            gone = gone.where(members.c.group_id == group.scalar_subquery())
+        work.execute(gone)
+
+    def apply(
+        self,
+        work: Work,
+        entities: Sequence[int],
+        *,
+        replace: Sequence[str] | None,
+        add: str | None,
+        remove: str | None,
+    ) -> None:
+        """Carry out what a manage operation says of groups, in its order.
+
+        Args:
+            work: the operation.
+            entities: ids of the matched entities.
+            replace: the edited list of groups, None without such an edit.
+            add: the group to enter, None for none.
+            remove: the group to leave, None for none.
+        """
+        if replace is not None:
+            self.leave(work, entities)
+            self.join(work, entities, replace)
+        if add is not None:
+            self.join(work, entities, [add])
+        if remove is not None:
+            self.leave(work, entities, remove)
+
+
+def _list(column: sa.Column[Any], order: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.array_agg(aggregate_order_by(column, order))
+
+
+USER_GROUPS = Grouping("user", "users")
+PHONE_GROUPS = Grouping("phone", "phones")

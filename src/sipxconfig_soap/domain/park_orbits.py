@@ -1,0 +1,52 @@
+"""Park orbits: numbers on which calls wait (services.md §5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from sipxconfig_soap.domain import extensions, pool
+from sipxconfig_soap.domain.properties import Flag, Text, by_name, clean_all, column_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sipxconfig_soap.domain.work import Query, Work
+
+PROPERTIES = by_name(
+    Text("name", required=True, trimmed=True),
+    Text("extension", trimmed=True),
+    Text("description"),
+    Flag("enabled"),
+    Text("music"),
+)
+
+park_orbits = extensions.table("park_orbits", PROPERTIES)
+
+
+def add(work: Work, values: Mapping[str, Any]) -> None:
+    """Add a park orbit.
+
+    Raises:
+        Refused: required, tooLong, reservedName, nameInUse, extensionInUse.
+    """
+    cleaned = clean_all(PROPERTIES, values, work.problems)
+    claims = extensions.claims_of(cleaned)
+    extensions.check(work, claims, "park_orbit_id")
+    for claim in claims[1:]:
+        # A call group may be called like its own extension, a park orbit may not.
+        pool.check_distinct(work, claim, claims[:1])
+    work.problems.check()
+    row = column_values(cleaned, park_orbits)
+    extensions.insert(work, park_orbits, row, "park_orbit_id", claims)
+
+
+def get_all(query: Query) -> Iterator[sa.Row[Any]]:
+    """All park orbits in the order of creation."""
+    return query.rows(sa.select(park_orbits).order_by(park_orbits.c.id))
+
+
+def delete_all(work: Work) -> None:
+    """Delete every park orbit."""
+    extensions.delete(work, park_orbits, sa.true())

@@ -1,0 +1,63 @@
+"""The tables of phones and their lines, and the jobs that changes of users mean for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from sipxconfig_soap.domain import jobs
+from sipxconfig_soap.domain.tables import among, identity, metadata, owned_by, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sipxconfig_soap.domain.work import Work
+
+phones = sa.Table(
+    "phones",
+    metadata,
+    identity(),
+    text("serial_number", nullable=False),
+    text("model_id", nullable=False),
+    text("description"),
+    text("device_version"),
+    # The file that the phone fetches: two phones must never share one (phones.md §1).
+    text("profile_file", nullable=False),
+    sa.UniqueConstraint("serial_number"),
+    sa.UniqueConstraint("profile_file"),
+)
+
+lines = sa.Table(
+    "lines",
+    metadata,
+    identity(),
+    owned_by("phone_id", "phones.id"),
+    # An internal line has a user; an external one what follows.
+    owned_by("user_id", "users.id", nullable=True),
+    text("external_user_id"),
+    text("display_name"),
+    text("password"),
+    text("registration_server"),
+    text("voice_mail"),
+    sa.CheckConstraint(
+        "(user_id IS NOT NULL AND num_nonnulls(external_user_id, display_name, password,"
+        " registration_server, voice_mail) = 0)"
+        " OR (user_id IS NULL AND num_nonnulls(external_user_id, registration_server) = 2)",
+        name="internal_or_external",
+    ),
+    sa.Index(None, "phone_id", "id"),
+    sa.Index(None, "user_id"),
+)
+
+
+def queue_profiles_of_users(work: Work, user_ids: Sequence[int]) -> None:
+    """Queue new profiles for the phones with lines of these users."""
+    with_lines = sa.select(lines.c.phone_id).where(among(lines.c.user_id, user_ids))
+    jobs.queue(
+        work,
+        jobs.PROFILES,
+        sa.select(phones.c.id, phones.c.serial_number)
+        .where(phones.c.id.in_(with_lines))
+        .order_by(phones.c.id),
+    )

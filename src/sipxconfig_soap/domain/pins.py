@@ -1,0 +1,100 @@
+"""PINs: hashed with argon2id, checked in bounded numbers at a time (wire.md §7).
+
+The parameters stand here and nowhere else; a hash made with others is made anew at the next login.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import string
+from threading import BoundedSemaphore
+from typing import NamedTuple
+
+from passlib.context import CryptContext
+
+TIME_COST = 2
+"""Passes over the memory."""
+
+MEMORY_COST = 19 * 1024
+"""KiB of memory for one hash."""
+
+PARALLELISM = 1
+"""Lanes of one hash."""
+
+HASH_LIMIT = 255
+"""Characters of a stored hash."""
+
+_COSTS = (MEMORY_COST, TIME_COST, PARALLELISM)
+_HASH = re.compile(
+    r"\$argon2id\$v=19\$m=(\d{1,10}),t=(\d{1,10}),p=(\d{1,8})"
+    r"\$(?:[A-Za-z0-9+/]{4}){2,16}(?:[A-Za-z0-9+/]{2,3})?\$[A-Za-z0-9+/]{43}\Z"
+)
+
+_context = CryptContext(
+    schemes=["argon2"],
+    argon2__type="ID",
+    argon2__time_cost=TIME_COST,
+    argon2__memory_cost=MEMORY_COST,
+    argon2__parallelism=PARALLELISM,
+)
+
+_slots = BoundedSemaphore(max(1, (os.cpu_count() or 1)))
+"""Hashing takes a core and 19 MiB each time: no more at once than there are cores."""
+
+_LETTERS_AND_DIGITS = string.ascii_letters + string.digits
+
+
+class Verdict(NamedTuple):
+    """What came of checking a PIN.
+
+    Attributes:
+        ok: it is the one that was hashed.
+        rehash: it is, but the hash was made with other parameters than today's.
+    """
+
+    ok: bool
+    rehash: bool
+
+
+def hash_pin(pin: str) -> str:
+    """Hash a PIN."""
+    with _slots:
+        hashed: str = _context.hash(pin)
+    return hashed
+
+
+_UNKNOWN = hash_pin(secrets.token_hex())
+"""What the PIN of nobody is checked against, so that it takes as long as somebody's."""
+
+
+def verify_pin(pin: str, stored: str | None) -> Verdict:
+    """Check a PIN against a stored hash; without one (None) it takes as long and is wrong."""
+    with _slots:
+        right = bool(_context.verify(pin, stored or _UNKNOWN))
+    ok = right and stored is not None
+    return Verdict(ok, ok and bool(_context.needs_update(stored)))
+
+
+def is_hash(text: str) -> bool:
+    """Whether a text is a hash of our kind, one that a PIN can be checked against."""
+    found = _HASH.match(text)
+    if found is None or len(text) > HASH_LIMIT:
+        return False
+    memory, rounds, lanes = map(int, found.groups())
+    return memory >= 8 * lanes and rounds > 0 and lanes > 0
+
+
+def is_costlier(text: str) -> bool:
+    """Whether checking against this hash would cost more than against one of ours."""
+    found = _HASH.match(text)
+    if found is None:
+        return False
+    costs = map(int, found.groups())
+    return any(cost > limit for cost, limit in zip(costs, _COSTS, strict=True))
+
+
+def random_text(length: int) -> str:
+    """Random letters and digits, from the system's source for secrets."""
+    return "".join(secrets.choice(_LETTERS_AND_DIGITS) for _ in range(length))

@@ -1,0 +1,201 @@
+"""The one pool of names and extensions (services.md §1).
+
+A value may be used once over all users, aliases, call groups and park orbits. The table's primary
+key is that rule, so it also holds between two clients that add the same value at once
+(docs/adr/0003-one-pool-table.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from sipxconfig_soap import errors
+from sipxconfig_soap.domain.tables import (
+    among,
+    metadata,
+    one_of,
+    owned_by,
+    text,
+    text_array,
+    text_type,
+)
+from sipxconfig_soap.values import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sipxconfig_soap.domain.work import Work
+    from sipxconfig_soap.errors import Problem
+
+USER_NAME, ALIAS, NAME, EXTENSION = "userName", "alias", "name", "extension"
+
+RESERVED_PREFIX = "~~"
+"""Names that begin so belong to the system itself."""
+
+FOLDED_LIMIT = 1024
+"""Characters of a folded text: folding may make three of one."""
+
+names = sa.Table(
+    "names",
+    metadata,
+    sa.Column("value", text_type(), primary_key=True),
+    text("folded", nullable=False, limit=FOLDED_LIMIT),
+    text("kind", nullable=False),
+    owned_by("user_id", "users.id", nullable=True),
+    owned_by("call_group_id", "call_groups.id", nullable=True),
+    owned_by("park_orbit_id", "park_orbits.id", nullable=True),
+    sa.CheckConstraint("num_nonnulls(user_id, call_group_id, park_orbit_id) = 1", name="one_owner"),
+    sa.CheckConstraint("left(value, 2) <> '~~'", name="not_reserved"),
+    one_of("kind", (USER_NAME, ALIAS, NAME, EXTENSION), "kind"),
+    sa.Index(None, "user_id", "value"),
+    sa.Index(None, "call_group_id"),
+    sa.Index(None, "park_orbit_id"),
+)
+
+_OWNERS = {
+    "user_id": ("users", "user_name", "user"),
+    "call_group_id": ("call_groups", "name", "call group"),
+    "park_orbit_id": ("park_orbits", "name", "park orbit"),
+}
+_KINDS = {
+    USER_NAME: "the userName",
+    ALIAS: "an alias",
+    NAME: "the name",
+    EXTENSION: "the extension",
+}
+
+
+def must_be_in_pool(table: sa.Table, *columns: str) -> None:
+    """Add the constraint that an entity's names stand in the pool.
+
+    It is looked at when the transaction ends, since the two rows point to each other; for the same
+    reason it is added when both tables exist.
+    """
+    for column in columns:
+        table.append_constraint(
+            sa.ForeignKeyConstraint(
+                [table.c[column]],
+                [names.c.value],
+                name=f"fk_{table.name}_{column}",
+                deferrable=True,
+                initially="DEFERRED",
+                use_alter=True,
+            )
+        )
+
+
+class Claim(NamedTuple):
+    """A value that an entity is to have.
+
+    Attributes:
+        value: the trimmed name or extension.
+        kind: one of the kinds above.
+        field: where the request gave it.
+    """
+
+    value: str
+    kind: str
+    field: str
+
+
+def check_reserved(work: Work, claims: Sequence[Claim]) -> None:
+    """Note a problem for every value that the system keeps for itself."""
+    for claim in claims:
+        if claim.value.startswith(RESERVED_PREFIX) or claim.value in work.rules.reserved:
+            work.problems.add(errors.reserved_name(claim.field, claim.value))
+
+
+def check_free(
+    work: Work,
+    claims: Sequence[Claim],
+    owner: str,
+    *,
+    entities: Mapping[int, str] | None = None,
+) -> None:
+    """Note a problem for every value that is taken.
+
+    Args:
+        work: the operation.
+        claims: the values; of two alike the later is refused, an extension like the name excepted.
+        owner: the pool's column for this kind of entity (``user_id``).
+        entities: names of the matched entities that are to have the values, by id; None when a
+            new entity is added. Each keeps what it has, and several cannot have the same.
+    """
+    taken = _owners_of(work, [claim.value for claim in claims])
+    for claim in claims:
+        holder = taken.get(claim.value)
+        if entities is None:
+            if holder is not None:
+                work.problems.add(_in_use(claim, holder.words))
+            continue
+        free_for = next(iter(entities), None) if holder is None else holder.ids.get(owner)
+        for entity_id, name in entities.items():
+            if entity_id != free_for:
+                words = holder.words if holder else "another entity of the same edit"
+                work.problems.add(_in_use(claim, words, entity=name))
+
+
+def _in_use(claim: Claim, words: str, *, entity: str | None = None) -> Problem:
+    refusal: Callable[..., Problem] = (
+        errors.extension_in_use if claim.kind == EXTENSION else errors.name_in_use
+    )
+    return refusal(claim.field, claim.value, words, entity=entity)
+
+
+def check_distinct(work: Work, first: Claim, others: Sequence[Claim]) -> None:
+    """Note a problem for every other value that equals the first: both belong to one entity."""
+    for claim in others:
+        if claim.value == first.value:
+            words = f"{_KINDS[first.kind]} itself"
+            work.problems.add(errors.name_in_use(claim.field, claim.value, words))
+
+
+class _Holder(NamedTuple):
+    """Who has a value: the ids by column, and how a fault says it."""
+
+    ids: dict[str, int]
+    words: str
+
+
+def _owners_of(work: Work, values: Sequence[str]) -> dict[str, _Holder]:
+    """Who has which of these values."""
+    if not values:
+        return {}
+    found = work.execute(
+        sa.select(names).where(names.c.value == sa.any_(text_array(values)))
+    ).mappings()
+    holders = {}
+    for row in found.all():
+        column = next(name for name in _OWNERS if row[name] is not None)
+        table_name, name_column, noun = _OWNERS[column]
+        table = metadata.tables[table_name]
+        owner = work.execute(
+            sa.select(table.c[name_column]).where(table.c.id == row[column])
+        ).scalar_one()
+        words = f"{_KINDS[row['kind']]} of the {noun} {owner}"
+        holders[row["value"]] = _Holder({column: row[column]}, words)
+    return holders
+
+
+def take(work: Work, owner: str, owner_id: int, claims: Sequence[Claim]) -> None:
+    """Enter values into the pool; the same value twice (a name that is its extension) is one."""
+    rows: dict[str, dict[str, Any]] = {}
+    for claim in claims:
+        rows.setdefault(
+            claim.value,
+            {
+                "value": claim.value,
+                "folded": fold(claim.value),
+                "kind": claim.kind,
+                owner: owner_id,
+            },
+        )
+    if rows:
+        work.execute(names.insert().values(list(rows.values())))
+
+
+def give_back(work: Work, owner: str, owner_ids: Sequence[int], kinds: Sequence[str]) -> None:
+    """Remove values of these kinds from the pool."""
+    work.execute(names.delete().where(among(names.c[owner], owner_ids), names.c.kind.in_(kinds)))

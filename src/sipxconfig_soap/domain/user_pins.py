@@ -1,0 +1,115 @@
+"""How users are given PINs: in clear text, or as the hash that findUser shows (services.md §3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from sipxconfig_soap import errors
+from sipxconfig_soap.domain import pins
+from sipxconfig_soap.domain.tables import TEXT_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sipxconfig_soap.domain.properties import Edit
+    from sipxconfig_soap.errors import Problems
+
+PIN_PROPERTIES = ("pin", "pintoken")
+"""Both set the PIN in an edit; of the two the later one counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A PIN or the hash of one: as sent, and none only when it is empty."""
+
+    name: str
+
+    def clean(self, value: str | None, problems: Problems) -> str | None:
+        """Check the length."""
+        if not value:
+            return None
+        if len(value) > TEXT_LIMIT:
+            problems.add(errors.too_long(self.name, value, TEXT_LIMIT))
+        return value
+
+    def parse(self, value: str | None, problems: Problems) -> str | None:
+        """An edit's text is checked like any other."""
+        return self.clean(value, problems)
+
+
+class NewPins(NamedTuple):
+    """The PINs of a user who is added.
+
+    Attributes:
+        pin: in clear text, or None.
+        pin_hash: taken over instead of a clear text, or None.
+        voicemail_pin: in clear text; None for the same as the PIN.
+    """
+
+    pin: str | None
+    pin_hash: str | None
+    voicemail_pin: str | None
+
+    def hashed(self) -> dict[str, str | None]:
+        """The columns; hashing takes its time, so it is done when all else is right."""
+        pin_hash = pins.hash_pin(self.pin) if self.pin else self.pin_hash
+        voicemail = pins.hash_pin(self.voicemail_pin) if self.voicemail_pin else pin_hash
+        return {"pin_hash": pin_hash, "voicemail_pin_hash": voicemail}
+
+
+def pins_of_new(
+    pin: str | None, pintoken: str | None, voicemail_pin: str | None, problems: Problems
+) -> NewPins:
+    """What the PIN, the pintoken and the voicemail PIN of an addUser amount to.
+
+    A pintoken counts only without a PIN and only when it is a hash of our kind.
+    """
+    taken_over = pintoken if not pin and pintoken and pins.is_hash(pintoken) else None
+    if taken_over is not None:
+        check_cost(taken_over, problems)
+    return NewPins(pin, taken_over, Pin("vmpin").clean(voicemail_pin, problems))
+
+
+def check_cost(pin_hash: str, problems: Problems) -> None:
+    """Note a problem for a hash that would be too costly to check."""
+    if pins.is_costlier(pin_hash):
+        reason = "is a hash with greater cost parameters than this server's"
+        problems.add(errors.invalid_value("pintoken", pin_hash, reason))
+
+
+def pin_edits(edits: Iterable[Edit]) -> list[tuple[str, str | None]]:
+    """The edits of the PIN, in their order: property and value."""
+    return [(edit.name, edit.value or None) for edit in edits if edit.name in PIN_PROPERTIES]
+
+
+class PinChanges:
+    """What edits of the PIN mean for each user.
+
+    A script may write back the hash that it read, so a value that is the user's stored hash is
+    dropped wherever it stands, before the last one is picked. The same new PIN is hashed once,
+    however many users are given it.
+    """
+
+    def __init__(self, edits: list[tuple[str, str | None]], problems: Problems) -> None:
+        self._edits = edits
+        self._problems = problems
+        self._hashes: dict[str, str] = {}
+
+    def pick(self, stored: str | None) -> tuple[str, str | None] | None:
+        """Property and value of the edit that counts for a user with this hash, if any."""
+        counting = [edit for edit in self._edits if edit[1] is None or edit[1] != stored]
+        if not counting:
+            return None
+        name, value = counting[-1]
+        if name == "pintoken" and value is not None and pins.is_hash(value):
+            check_cost(value, self._problems)
+        return name, value
+
+    def hash_of(self, name: str, value: str | None) -> str | None:
+        """The hash that an edit makes: of a clear text, or the one it brings; None clears."""
+        if value is None or (name == "pintoken" and pins.is_hash(value)):
+            return value
+        if value not in self._hashes:
+            self._hashes[value] = pins.hash_pin(value)
+        return self._hashes[value]
