@@ -1,0 +1,119 @@
+"""One call of an operation: its transaction, its audit entry, and what the rules are given."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sipxconfig_soap import logs
+from sipxconfig_soap.domain import audit
+from sipxconfig_soap.domain.work import Query, Work
+from sipxconfig_soap.errors import Problems, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from sipxconfig_soap.db import Session
+    from sipxconfig_soap.domain.rules import Rules
+    from sipxconfig_soap.soap.service import Operation
+
+logger = logging.getLogger(__name__)
+
+LOGGED_ENTITIES = 20
+"""Names of entities that a log line repeats; the audit table has all."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A call on behalf of an administrator who has logged in.
+
+    Attributes:
+        session: the request's hold on the database.
+        administrator: the userName of who calls.
+        address: of the client.
+        rules: the configured part of the rules.
+        reference: the number under which anything unforeseen is reported.
+    """
+
+    session: Session
+    administrator: str
+    address: str
+    rules: Rules
+    reference: str
+
+    def invoke(
+        self, service: str, operation: Operation, arguments: tuple[Any, ...], problems: Problems
+    ) -> Any:
+        """Run an operation: a reading one as it is, a changing one in one transaction.
+
+        Raises:
+            Refused: the input is refused, and nothing has been changed.
+            Unavailable: the database is away.
+        """
+        if not operation.writes:
+            return operation.function(Query(self.session, self.rules, problems), *arguments)
+        outcome, touched = audit.FAILED, []
+        try:
+            touched = self.session.write(
+                lambda connection: self._change(connection, service, operation, arguments, problems)
+            )
+            outcome = audit.DONE
+        except Refused:
+            outcome = audit.REFUSED
+            raise
+        finally:
+            self._log(service, operation, outcome, touched)
+            if outcome != audit.DONE:
+                self._record_failure(service, operation, outcome)
+        return None
+
+    def _change(
+        self,
+        connection: sa.Connection,
+        service: str,
+        operation: Operation,
+        arguments: tuple[Any, ...],
+        problems: Problems,
+    ) -> list[str]:
+        """Carry the change out and note it, all in one transaction; it may be run again."""
+        own = Problems()
+        own.found.extend(problems.found)
+        work = Work(connection, self.rules, own)
+        operation.function(work, *arguments)
+        own.check()
+        audit.record(connection, self._entry(service, operation, work.touched, audit.DONE))
+        return work.touched
+
+    def _entry(
+        self, service: str, operation: Operation, entities: Sequence[str], outcome: str
+    ) -> audit.Entry:
+        return audit.Entry(
+            self.administrator, self.address, service, operation.name, entities, outcome
+        )
+
+    def _record_failure(self, service: str, operation: Operation, outcome: str) -> None:
+        """Note an attempt that came to nothing; when even that fails, the log line remains."""
+        entry = self._entry(service, operation, (), outcome)
+        try:
+            self.session.write(lambda connection: audit.record(connection, entry))
+        except Unavailable:
+            logs.event(logger, logging.WARNING, "audit entry could not be stored")
+
+    def _log(
+        self, service: str, operation: Operation, outcome: str, entities: Sequence[str]
+    ) -> None:
+        logs.event(
+            logger,
+            logging.INFO,
+            "change",
+            administrator=self.administrator,
+            address=self.address,
+            service=service,
+            operation=operation.name,
+            entities=entities[:LOGGED_ENTITIES],
+            count=len(entities),
+            outcome=outcome,
+        )
