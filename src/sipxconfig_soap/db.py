@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import psycopg2
 import sqlalchemy as sa
 from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql
 
 from sipxconfig_soap import logs
 from sipxconfig_soap.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
 T = TypeVar("T")
@@ -70,17 +72,56 @@ def normalise_url(url: str) -> sa.URL:
     return parsed
 
 
+_AWAY = (
+    exc.OperationalError,
+    exc.InterfaceError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+)
+
+
 @contextmanager
 def _availability() -> Iterator[None]:
     """Turn the many faces of a database that is away into `Unavailable`."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+    except (*_AWAY, exc.TimeoutError) as error:
         diagnosis = getattr(getattr(error, "orig", None), "diag", None)
         state = getattr(diagnosis, "sqlstate", None)
         kind = type(error).__name__
         logs.event(logger, logging.WARNING, "database unavailable", kind=kind, sqlstate=state)
         raise Unavailable from error
+
+
+class Reading:
+    """A reading statement, compiled once and planned once for each connection.
+
+    Args:
+        statement: with named parameters for what differs from call to call.
+    """
+
+    _numbers = count(1)
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        self.statement = statement
+        self._name = f"reading_{next(self._numbers)}"
+        compiled = statement.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))
+        self._constants = compiled.params
+        self._order = tuple(compiled.positiontup or ())
+        self._sql = f"PREPARE {self._name} AS {compiled}"
+        marks = ", ".join(["%s"] * len(self._order))
+        self._execute = f"EXECUTE {self._name} ({marks})" if marks else f"EXECUTE {self._name}"
+
+    def run(self, connection: Any, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows, from a connection of psycopg2 as the pool lends it."""
+        with connection.cursor() as cursor:
+            if self._name not in connection.info:
+                cursor.execute(self._sql)
+                connection.info[self._name] = True
+            known = self._constants | values
+            cursor.execute(self._execute, [known[name] for name in self._order])
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
 
 class Database:
@@ -148,17 +189,21 @@ class Session:
         """
         return self._connection("AUTOCOMMIT")
 
-    def fetch(self, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
-        """All rows of a statement whose answer is known to be small.
+    def fetch(
+        self, reading: Reading, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """All rows of an answer that is known to be small, in one round trip.
 
         Raises:
             Unavailable: the database is away.
         """
         with _availability():
-            return list(self.read().execute(statement))
+            return reading.run(self.read().connection, parameters or {})
 
-    def stream(self, statement: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
-        """The rows of a statement as they are asked for, however many: a server-side cursor.
+    def stream(
+        self, reading: Reading, parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[sa.Row[Any]]:
+        """The rows of an answer as they are asked for, however many: a server-side cursor.
 
         Raises:
             Unavailable: the database is away; also while rows are being fetched.
@@ -167,7 +212,9 @@ class Session:
             connection = self._connection("READ COMMITTED")
             with connection.begin():
                 options = {"stream_results": True, "yield_per": STREAM_ROWS}
-                yield from connection.execute(statement, execution_options=options)
+                yield from connection.execute(
+                    reading.statement, parameters, execution_options=options
+                )
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Do some work in one transaction; do it again when it loses a race.

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
+from sipxconfig_soap.db import Reading
 from sipxconfig_soap.domain import grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ensure_built_in, permissions
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
 from sipxconfig_soap.domain.users import new_sip_password, users
 
 if TYPE_CHECKING:
+    from sipxconfig_soap.db import Session
     from sipxconfig_soap.domain.work import Work
 
 ADMINISTRATORS = "administrators"
@@ -40,18 +42,20 @@ class Account(NamedTuple):
     administrator: bool
 
 
-_ACCOUNT = sa.select(
-    users.c.id,
-    users.c.user_name,
-    users.c.pin_hash,
-    grants.administrator(users.c.id, users.c.user_name),
-).where(users.c.user_name == sa.bindparam("login"))
+_ACCOUNT = Reading(
+    sa.select(
+        users.c.id,
+        users.c.user_name,
+        users.c.pin_hash,
+        grants.administrator(users.c.id, users.c.user_name),
+    ).where(users.c.user_name == sa.bindparam("login", type_=sa.Text))
+)
 
 
-def find_account(connection: sa.Connection, user_name: str) -> Account | None:
+def find_account(session: Session, user_name: str) -> Account | None:
     """The account of this exact userName, as it is at this moment; None when there is none."""
-    row = connection.execute(_ACCOUNT, {"login": user_name}).first()
-    return None if row is None else Account(*row)
+    rows = session.fetch(_ACCOUNT, {"login": user_name})
+    return Account(*rows[0]) if rows else None
 
 
 def replace_hash(connection: sa.Connection, account: Account, new_hash: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import extensions
 from sipxconfig_soap.domain.properties import Flag, Text, by_name, clean_all, column_values
+from sipxconfig_soap.domain.searches import Finder
 from sipxconfig_soap.domain.tables import (
     TEXT_LIMIT,
     identity,
@@ -151,25 +152,24 @@ def user_ids(work: Work, user_names: Sequence[str]) -> dict[str, int]:
     return {row.user_name: row.id for row in work.execute(known)}
 
 
-def get_all(query: Query) -> Iterator[CallGroupView]:
-    """All call groups in the order of creation, their rings in order."""
+def _statement() -> sa.Select[Any]:
+    in_order = sa.func.json_build_array(rings.c.expiration, rings.c.type, users.c.user_name)
     group_rings = (
-        sa.select(
-            sa.func.json_agg(
-                aggregate_order_by(
-                    sa.func.json_build_array(rings.c.expiration, rings.c.type, users.c.user_name),
-                    rings.c.position,
-                    rings.c.id,
-                )
-            )
-        )
+        sa.select(sa.func.json_agg(aggregate_order_by(in_order, rings.c.position, rings.c.id)))
         .select_from(rings.join(users, users.c.id == rings.c.user_id))
         .where(rings.c.call_group_id == call_groups.c.id)
         .scalar_subquery()
     )
     columns = (call_groups.c[name] for name in CallGroupView._fields if name != "rings")
-    statement = sa.select(*columns, group_rings).order_by(call_groups.c.id)
-    for name, extension, description, enabled, ring_list in query.rows(statement):
+    return sa.select(*columns, group_rings).order_by(call_groups.c.id)
+
+
+_FINDER = Finder(_statement(), {})
+
+
+def get_all(query: Query) -> Iterator[CallGroupView]:
+    """All call groups in the order of creation, their rings in order."""
+    for name, extension, description, enabled, ring_list in _FINDER.rows(query):
         in_order = [
             Ring(expiration, kind, position, user)
             for position, (expiration, kind, user) in enumerate(ring_list or ())

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from sipxconfig_soap.domain.properties import Text
+from sipxconfig_soap.domain.searches import VALUE, Matcher
 from sipxconfig_soap.domain.tables import (
     among,
     each_of,
@@ -45,11 +46,11 @@ def ensure(connection: sa.Connection, table: sa.Table, names: Sequence[str]) -> 
     if not names:
         return []
     wanted = sa.select(table.c.name, table.c.id).where(table.c.name.in_(names))
-    known: dict[str, int] = dict(connection.execute(wanted).tuples().all())
+    known = {row.name: row.id for row in connection.execute(wanted)}
     missing = [{"name": name} for name in names if name not in known]
     if missing:
         connection.execute(insert(table).values(missing).on_conflict_do_nothing())
-        known = dict(connection.execute(wanted).tuples().all())
+        known = {row.name: row.id for row in connection.execute(wanted)}
     return [known[name] for name in names]
 
 
@@ -77,13 +78,13 @@ class Grouping:
             sa.Index(None, "group_id", "entity_id"),
         )
 
-    def in_group(self, entity_id: sa.Column[int], name: str) -> sa.ColumnElement[bool]:
-        """The condition that an entity is in the group of this name."""
-        group = sa.select(self.groups.c.id).where(self.groups.c.name == trim(name))
+    def in_group(self, entity_id: sa.Column[int]) -> Matcher:
+        """Matches the entities that are in the group of a name."""
+        group = sa.select(self.groups.c.id).where(self.groups.c.name == VALUE)
         members = sa.select(self.members.c.entity_id).where(
             self.members.c.group_id == group.scalar_subquery()
         )
-        return entity_id.in_(members)
+        return Matcher(entity_id.in_(members), lambda value: {"value": trim(value)})
 
     def of_entity(self, entity_id: sa.Column[int]) -> Lateral:
         """One row for an entity: its groups' ``ids`` and ``names`` in the order of creation."""

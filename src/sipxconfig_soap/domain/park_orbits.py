@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap.domain import extensions, pool
 from sipxconfig_soap.domain.properties import Flag, Text, by_name, clean_all, column_values
+from sipxconfig_soap.domain.searches import Finder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +24,9 @@ PROPERTIES = by_name(
 )
 
 park_orbits = extensions.table("park_orbits", PROPERTIES)
+
+
+_FINDER = Finder(sa.select(park_orbits).order_by(park_orbits.c.id), {})
 
 
 def add(work: Work, values: Mapping[str, Any]) -> None:
@@ -42,9 +46,9 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
     extensions.insert(work, park_orbits, row, "park_orbit_id", claims)
 
 
-def get_all(query: Query) -> Iterator[sa.Row[Any]]:
+def get_all(query: Query) -> Iterator[Any]:
     """All park orbits in the order of creation."""
-    return query.rows(sa.select(park_orbits).order_by(park_orbits.c.id))
+    return _FINDER.rows(query)
 
 
 def delete_all(work: Work) -> None:

@@ -17,7 +17,7 @@ from sipxconfig_soap.domain.properties import (
     named_edits,
     parse_edits,
 )
-from sipxconfig_soap.domain.searches import condition, exactly, literally
+from sipxconfig_soap.domain.searches import Finder, condition, exactly, literally
 from sipxconfig_soap.domain.tables import among, identity, metadata, one_of, text, text_array
 
 if TYPE_CHECKING:
@@ -83,6 +83,9 @@ numbers = sa.Sequence("permission_numbers", metadata=metadata)
 SEARCHES = {"byName": exactly(permissions.c.name), "byLabel": literally(permissions.c.label)}
 
 
+_FINDER = Finder(sa.select(permissions).order_by(permissions.c.name), SEARCHES)
+
+
 def add(work: Work, values: Mapping[str, Any]) -> None:
     """Add a custom permission of type CALL, named by the next number.
 
@@ -99,10 +102,9 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
     )
 
 
-def find(query: Query, criterion: Criterion) -> Iterator[sa.Row[Any]]:
+def find(query: Query, criterion: Criterion) -> Iterator[Any]:
     """The permissions that match, by name."""
-    where = condition(criterion, SEARCHES, query.problems)
-    return query.rows(sa.select(permissions).where(where).order_by(permissions.c.name))
+    return _FINDER.rows(query, criterion)
 
 
 def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], *, delete: bool) -> None:
@@ -113,12 +115,13 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], *, delete: b
     """
     named = named_edits(edits, PROPERTIES, "Permission", work.problems)
     cleaned = {} if delete else parse_edits(named, PROPERTIES, work.problems)
-    where = condition(criterion, SEARCHES, work.problems)
+    found = condition(criterion, SEARCHES, work.problems)
     matched = work.execute(
         sa.select(permissions.c.id, permissions.c.name, permissions.c.label)
-        .where(where, ~permissions.c.built_in)
+        .where(found.where, ~permissions.c.built_in)
         .order_by(permissions.c.id)
-        .with_for_update()
+        .with_for_update(),
+        found.parameters,
     ).all()
     if cleaned.get("label"):
         for row in matched:

@@ -15,7 +15,7 @@ from sipxconfig_soap.domain.lines import INTERNAL_USER, LineFacts, external_row
 from sipxconfig_soap.domain.phone_tables import lines, phones
 from sipxconfig_soap.domain.phones import PROPERTIES, SEARCHES, line_facts, sharing
 from sipxconfig_soap.domain.properties import column_values, named_edits, parse_edits
-from sipxconfig_soap.domain.searches import condition
+from sipxconfig_soap.domain.searches import Condition, condition
 from sipxconfig_soap.domain.tables import among, each_of, id_array
 from sipxconfig_soap.domain.users import users
 from sipxconfig_soap.provisioning.models import MODELS
@@ -65,8 +65,7 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
     """
     named = named_edits(edits, PROPERTIES, "Phone", work.problems)
     change = None if actions.delete else _Change(work, named, actions)
-    where = condition(criterion, SEARCHES, work.problems)
-    matched = lock(work, where)
+    matched = _lock(work, condition(criterion, SEARCHES, work.problems))
     if change is None:
         work.problems.check()
         delete(work, matched)
@@ -78,10 +77,11 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
         change.apply([row.id for row in matched])
 
 
-def lock(work: Work, where: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
+def _lock(work: Work, matching: Condition) -> Sequence[sa.Row[Any]]:
     """The matched phones, locked in the order of their ids."""
     return work.execute(
-        sa.select(phones).where(where).order_by(phones.c.id).with_for_update()
+        sa.select(phones).where(matching.where).order_by(phones.c.id).with_for_update(),
+        matching.parameters,
     ).all()
 
 
@@ -96,7 +96,7 @@ def delete(work: Work, matched: Sequence[sa.Row[Any]]) -> None:
 
 def delete_all(work: Work) -> None:
     """Delete every phone and every phone group."""
-    delete(work, lock(work, sa.true()))
+    delete(work, _lock(work, Condition(sa.true(), {})))
     work.execute(grouping.PHONE_GROUPS.groups.delete())
 
 

@@ -13,7 +13,7 @@ from sipxconfig_soap.domain.call_groups import user_ids
 from sipxconfig_soap.domain.lines import INTERNAL_USER, LineFacts
 from sipxconfig_soap.domain.phone_tables import lines, phones
 from sipxconfig_soap.domain.properties import Names, Text, by_name, clean_all, column_values
-from sipxconfig_soap.domain.searches import condition
+from sipxconfig_soap.domain.searches import VALUE, Finder, Matcher
 from sipxconfig_soap.domain.users import users
 from sipxconfig_soap.provisioning.models import DEVICE_VERSIONS, MODELS, clean_search
 
@@ -57,20 +57,26 @@ PROPERTIES = by_name(
 )
 
 
-def _by_serial_number(value: str) -> sa.ColumnElement[bool]:
-    """Match a serial number as stored: as it was sent, else in its cleaned form."""
-    *cleaned, as_sent = reversed(clean_search(value))
-    matching = phones.c.serial_number == as_sent
+def _by_serial_number() -> Matcher:
+    """Matches a serial number as it was sent, else in the form in which MAC addresses are kept."""
     other = phones.alias("other")
-    for form in cleaned:
-        exact = sa.exists().where(other.c.serial_number == as_sent)
-        matching |= (phones.c.serial_number == form) & ~exact
-    return matching
+    as_sent = sa.exists().where(other.c.serial_number == VALUE)
+    cleaned = sa.bindparam("cleaned", type_=sa.Text)
+    return Matcher(
+        (phones.c.serial_number == VALUE) | ((phones.c.serial_number == cleaned) & ~as_sent),
+        _serial_forms,
+        unique=True,
+    )
+
+
+def _serial_forms(value: str) -> dict[str, str]:
+    forms = clean_search(value)
+    return {"value": forms[0], "cleaned": forms[-1]}
 
 
 SEARCHES = {
-    "bySerialNumber": _by_serial_number,
-    "byGroup": lambda value: grouping.PHONE_GROUPS.in_group(phones.c.id, value),
+    "bySerialNumber": _by_serial_number(),
+    "byGroup": grouping.PHONE_GROUPS.in_group(phones.c.id),
 }
 
 
@@ -161,9 +167,8 @@ def sharing(columns: Mapping[str, str]) -> sa.Select[Any]:
 
 def find(query: Query, criterion: Criterion) -> Iterator[PhoneView]:
     """The phones that match, in the order of creation, their lines in order."""
-    statement = _statement().where(condition(criterion, SEARCHES, query.problems))
     domain = query.rules.domain
-    for row in query.rows(statement, few=criterion.by == "bySerialNumber"):
+    for row in _FINDER.rows(query, criterion):
         serial, model, description, groups, facts, version = row
         views = [
             LineView(line.user_id, line.uri(domain))
@@ -203,3 +208,6 @@ def _statement() -> sa.Select[Any]:
         .select_from(phones.join(groups, sa.true()))
         .order_by(phones.c.id)
     )
+
+
+_FINDER = Finder(_statement(), SEARCHES)

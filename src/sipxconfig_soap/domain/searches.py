@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from sipxconfig_soap import errors
+from sipxconfig_soap.db import Reading
 from sipxconfig_soap.domain.tables import TEXT_LIMIT
 from sipxconfig_soap.values import is_blank, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from sipxconfig_soap.domain.work import Query
     from sipxconfig_soap.errors import Problems
-
-    Matcher = Callable[[str], sa.ColumnElement[bool]]
 
 
 class Criterion(NamedTuple):
@@ -33,36 +33,95 @@ class Criterion(NamedTuple):
 EVERYTHING = Criterion(None)
 NOTHING = Criterion("", "")
 
+VALUE = sa.bindparam("value", type_=sa.Text)
+"""Stands in a condition for what is searched."""
+
+
+class Matcher(NamedTuple):
+    """How one criterion selects entities.
+
+    Attributes:
+        condition: in SQL, with `VALUE` or other parameters.
+        parameters: what the parameters are, worked out from the text that was sent.
+        unique: whether it selects one entity at most.
+    """
+
+    condition: sa.ColumnElement[bool]
+    parameters: Callable[[str], dict[str, str]]
+    unique: bool = False
+
+
+class Condition(NamedTuple):
+    """The SQL condition of a search, and its parameters."""
+
+    where: sa.ColumnElement[bool]
+    parameters: Mapping[str, str]
+
 
 def condition(
     criterion: Criterion, matchers: Mapping[str, Matcher], problems: Problems
-) -> sa.ColumnElement[bool]:
-    """The SQL condition of a search.
+) -> Condition:
+    """The condition of a search.
 
     A text longer than any that is stored is a mistake and refused as such.
     """
     by, value = criterion
     if by is None:
-        return sa.true()
+        return Condition(sa.true(), {})
     if is_blank(value):
-        return sa.false()
+        return Condition(sa.false(), {})
     if len(trim(value)) > TEXT_LIMIT:
         problems.add(errors.too_long(f"search.{by}", value, TEXT_LIMIT))
-        return sa.false()
-    return matchers[by](value)
+        return Condition(sa.false(), {})
+    matcher = matchers[by]
+    return Condition(matcher.condition, matcher.parameters(value))
 
 
 def exactly(column: sa.Column[Any]) -> Matcher:
-    """Matches an identifier: trimmed like those that are stored."""
-    return lambda value: column == trim(value)
+    """Matches an identifier: trimmed like those that are stored, and unique."""
+    return Matcher(column == VALUE, lambda value: {"value": trim(value)}, unique=True)
 
 
 def literally(column: sa.Column[Any]) -> Matcher:
-    """Matches a text as it was sent."""
-    return lambda value: column == value
+    """Matches a unique text as it was sent."""
+    return Matcher(column == VALUE, lambda value: {"value": value}, unique=True)
 
 
 def containing(value: str) -> str:
     """The LIKE pattern of a substring in which ``%`` alone has a meaning."""
     escaped = value.replace("\\", "\\\\").replace("_", "\\_")
     return f"%{escaped}%"
+
+
+class Finder:
+    """Finds entities: one statement for each criterion, made once.
+
+    Args:
+        statement: selects what is shown of every entity, in order.
+        matchers: the criteria by their names in the contract.
+    """
+
+    def __init__(self, statement: sa.Select[Any], matchers: Mapping[str, Matcher]) -> None:
+        self._matchers = matchers
+        self._all = Reading(statement)
+        self._by = {
+            by: Reading(statement.where(matcher.condition)) for by, matcher in matchers.items()
+        }
+
+    def rows(self, query: Query, criterion: Criterion = EVERYTHING) -> Iterator[Any]:
+        """The rows of the entities that match.
+
+        Raises:
+            Refused: something is wrong with the request.
+            Unavailable: the database is away.
+        """
+        found = condition(criterion, self._matchers, query.problems)
+        query.problems.check()
+        if criterion.by is None:
+            return query.session.stream(self._all, found.parameters)
+        if not found.parameters:
+            return iter(())
+        reading = self._by[criterion.by]
+        if self._matchers[criterion.by].unique:
+            return iter(query.session.fetch(reading, found.parameters))
+        return query.session.stream(reading, found.parameters)

@@ -12,7 +12,7 @@ from sipxconfig_soap.domain import grants, grouping, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ids_by_name
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
 from sipxconfig_soap.domain.properties import named_edits, parse_edits
-from sipxconfig_soap.domain.searches import condition
+from sipxconfig_soap.domain.searches import Condition, condition
 from sipxconfig_soap.domain.tables import among, id_array, text_array
 from sipxconfig_soap.domain.user_pins import PinChanges, pin_edits
 from sipxconfig_soap.domain.users import (
@@ -68,8 +68,7 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
     add_group = grouping.clean_name(work, "addGroup", actions.add_group)
     remove_group = grouping.clean_name(work, "removeGroup", actions.remove_group)
     branch = _new_branch(work, actions)
-    where = condition(criterion, SEARCHES, work.problems)
-    matched = _lock(work, where)
+    matched = _lock(work, condition(criterion, SEARCHES, work.problems))
     if actions.delete:
         delete(work, matched)
         return
@@ -85,11 +84,12 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
         _update(work, change.ids, {"branch_id": branch_id(work, branch)})
 
 
-def _lock(work: Work, where: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
+def _lock(work: Work, matching: Condition) -> Sequence[sa.Row[Any]]:
     """The matched users, locked in the order of their ids."""
     columns = (users.c.id, users.c.user_name, users.c.pin_hash)
     return work.execute(
-        sa.select(*columns).where(where).order_by(users.c.id).with_for_update()
+        sa.select(*columns).where(matching.where).order_by(users.c.id).with_for_update(),
+        matching.parameters,
     ).all()
 
 
@@ -127,7 +127,7 @@ def delete(work: Work, matched: Sequence[sa.Row[Any]]) -> None:
 
 def delete_all(work: Work) -> None:
     """Delete every user but superadmin."""
-    delete(work, _lock(work, users.c.user_name != SUPERADMIN))
+    delete(work, _lock(work, Condition(users.c.user_name != SUPERADMIN, {})))
 
 
 class _Change:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sipxconfig_soap.domain import grants, grouping, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN
-from sipxconfig_soap.domain.searches import condition
+from sipxconfig_soap.domain.searches import Finder
 from sipxconfig_soap.domain.users import SEARCHES, is_superadmin, users
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ class UserView(NamedTuple):
 
 def find(query: Query, criterion: Criterion) -> Iterator[UserView]:
     """The users that match, by userName, code point by code point."""
-    statement = _statement().where(condition(criterion, SEARCHES, query.problems))
-    return _views(query.rows(statement, few=criterion.by == "byUserName"))
+    return _views(_FINDER.rows(query, criterion))
 
 
 def _statement() -> sa.Select[Any]:
@@ -73,6 +72,9 @@ def _statement() -> sa.Select[Any]:
         )
         .order_by(users.c.user_name)
     )
+
+
+_FINDER = Finder(_statement(), SEARCHES)
 
 
 def _views(rows: Iterator[Any]) -> Iterator[UserView]:

@@ -11,7 +11,7 @@ from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ids_by_name
 from sipxconfig_soap.domain.properties import Names, Text, by_name, clean_all, column_values
-from sipxconfig_soap.domain.searches import containing, exactly
+from sipxconfig_soap.domain.searches import VALUE, Matcher, containing, exactly
 from sipxconfig_soap.domain.tables import identity, metadata, text
 from sipxconfig_soap.domain.user_pins import Pin, pins_of_new
 from sipxconfig_soap.values import fold, has_control
@@ -87,22 +87,24 @@ users = sa.Table(
 pool.must_be_in_pool(users, "user_name")
 
 
-def _fuzzy(value: str) -> sa.ColumnElement[bool]:
-    """Match a substring of userName, alias, first or last name; case does not count."""
-    pattern = containing(fold(value))
+def _fuzzy() -> Matcher:
+    """Matches a substring of userName, alias, first or last name; case does not count."""
     by_pool = sa.select(pool.names.c.user_id).where(
-        pool.names.c.user_id.is_not(None), pool.names.c.folded.like(pattern)
+        pool.names.c.user_id.is_not(None), pool.names.c.folded.like(VALUE)
     )
     by_person = sa.select(users.c.id).where(
-        users.c.first_name_folded.like(pattern) | users.c.last_name_folded.like(pattern)
+        users.c.first_name_folded.like(VALUE) | users.c.last_name_folded.like(VALUE)
     )
-    return users.c.id.in_(by_pool.union(by_person))
+    return Matcher(
+        users.c.id.in_(by_pool.union(by_person)),
+        lambda value: {"value": containing(fold(value))},
+    )
 
 
 SEARCHES = {
     "byUserName": exactly(users.c.user_name),
-    "byFuzzyUserNameOrAlias": _fuzzy,
-    "byGroup": lambda value: grouping.USER_GROUPS.in_group(users.c.id, value),
+    "byFuzzyUserNameOrAlias": _fuzzy(),
+    "byGroup": grouping.USER_GROUPS.in_group(users.c.id),
 }
 
 

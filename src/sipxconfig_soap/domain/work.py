@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import sqlalchemy as sa
 
@@ -20,7 +20,7 @@ class Query:
     """A reading operation in progress.
 
     Attributes:
-        session: where rows come from.
+        session: the request's hold on the database.
         rules: the configured part of the rules.
         problems: what is wrong with the request so far.
     """
@@ -28,20 +28,6 @@ class Query:
     session: Session
     rules: Rules
     problems: Problems
-
-    def rows(self, statement: sa.Select[Any], *, few: bool = False) -> Iterator[Any]:
-        """The rows of a statement, unless the request has problems.
-
-        Args:
-            statement: one statement, so one snapshot.
-            few: whether the answer is known to be small: it is fetched at once then.
-
-        Raises:
-            Refused: something is wrong with the request.
-            Unavailable: the database is away.
-        """
-        self.problems.check()
-        return iter(self.session.fetch(statement)) if few else self.session.stream(statement)
 
 
 @dataclass(slots=True)

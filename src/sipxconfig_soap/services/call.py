@@ -55,19 +55,21 @@ class Call:
         """
         if not operation.writes:
             return operation.function(Query(self.session, self.rules, problems), *arguments)
-        outcome, touched = audit.FAILED, []
         try:
             touched = self.session.write(
                 lambda connection: self._change(connection, service, operation, arguments, problems)
             )
-            outcome = audit.DONE
         except Refused:
-            outcome = audit.REFUSED
+            self._note_failure(service, operation, audit.REFUSED)
             raise
-        finally:
-            self._log(service, operation, outcome, touched)
-            if outcome != audit.DONE:
-                self._record_failure(service, operation, outcome)
+        except Unavailable:
+            # There is nowhere to write it but the log.
+            self._log(service, operation, audit.FAILED)
+            raise
+        except Exception:
+            self._note_failure(service, operation, audit.FAILED)
+            raise
+        self._log(service, operation, audit.DONE, touched)
         return None
 
     def _change(
@@ -94,8 +96,9 @@ class Call:
             self.administrator, self.address, service, operation.name, entities, outcome
         )
 
-    def _record_failure(self, service: str, operation: Operation, outcome: str) -> None:
+    def _note_failure(self, service: str, operation: Operation, outcome: str) -> None:
         """Note an attempt that came to nothing; when even that fails, the log line remains."""
+        self._log(service, operation, outcome)
         entry = self._entry(service, operation, (), outcome)
         try:
             self.session.write(lambda connection: audit.record(connection, entry))
@@ -103,7 +106,7 @@ class Call:
             logs.event(logger, logging.WARNING, "audit entry could not be stored")
 
     def _log(
-        self, service: str, operation: Operation, outcome: str, entities: Sequence[str]
+        self, service: str, operation: Operation, outcome: str, entities: Sequence[str] = ()
     ) -> None:
         logs.event(
             logger,

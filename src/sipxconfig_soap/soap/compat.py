@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import logging
 import sys
+import warnings
 from importlib.abc import Loader, MetaPathFinder
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 _SIX = "spyne.util.six"
 _BUNDLED = f"{_SIX}.moves"
 _UPSTREAM = "six.moves"
+_USED = (
+    "spyne.application",
+    "spyne.decorator",
+    "spyne.model.complex",
+    "spyne.model.primitive",
+    "spyne.service",
+)
 
 QUIET_LOGGERS = ("spyne", "spyne.application.client", "spyne.protocol.soap.soap11.invalid")
 """Spyne logs refused envelopes whole, PINs included; nothing of it may reach a log."""
@@ -51,7 +59,11 @@ def install() -> None:
     if any(isinstance(finder, _MovesFinder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _MovesFinder())
-    importlib.import_module(_SIX)
+    with warnings.catch_warnings():
+        # Escapes in docstrings, and the hook that is taken away below.
+        warnings.simplefilter("ignore")
+        for name in (_SIX, *_USED):
+            importlib.import_module(name)
     # The hook that the bundled module has just set up is the one that Python cannot use.
     sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != _SIX]
     for name in QUIET_LOGGERS:

@@ -15,11 +15,10 @@ from sipxconfig_soap import incident
 from sipxconfig_soap.errors import Problems, Refused, Unavailable
 from sipxconfig_soap.soap import faults, writer
 from sipxconfig_soap.soap.envelope import SOAP11, SOAP12, SoapVersion
-from sipxconfig_soap.soap.reader import message_reader
+from sipxconfig_soap.soap.reader import message_reader, unknown_child
 from sipxconfig_soap.soap.reply import Reply
 from sipxconfig_soap.soap.request import payload_of, version_of
 from sipxconfig_soap.soap.service import operations_of
-from sipxconfig_soap.soap.types import Nothing
 from sipxconfig_soap.soap.wsdl import wsdl_document
 from sipxconfig_soap.soap.xml import parse
 
@@ -54,7 +53,8 @@ class _Compiled:
 
     def __init__(self, operation: Operation, names: ArrayNames) -> None:
         self.operation = operation
-        self._reader = message_reader(operation.input or Nothing)
+        message: Any = operation.input
+        self._reader = message_reader(message) if message else None
         self._empty = writer.empty_answer(operation.name)
         self._answer: Callable[[Any], Iterator[bytes]] | None = (
             writer.answer(operation.output, names) if operation.output else None
@@ -66,10 +66,17 @@ class _Compiled:
         return name[0].upper() + name[1:], name, f"{name}Request"
 
     def arguments(self, payload: Element | None, problems: Problems) -> tuple[Any, ...]:
-        """Read the input; an operation without input has none, but no children either."""
+        """Read the input; an operation without input must not be given any.
+
+        Raises:
+            Refused: what the operation is about is missing.
+        """
         content = None if payload is None or payload.nil else payload
-        message = self._reader.read(content, "", problems)
-        return (message,) if self.operation.input else ()
+        if self._reader is not None:
+            return (self._reader.read(content, "", problems),)
+        for child in content.children if content is not None else ():
+            problems.add(unknown_child(child, "", self.operation.name))
+        return ()
 
     def body(self, result: Any) -> Iterable[bytes]:
         """Write what the operation returned."""

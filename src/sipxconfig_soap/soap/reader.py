@@ -19,13 +19,25 @@ from sipxconfig_soap.values import is_blank, parse_boolean, trim
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipxconfig_soap.errors import Problems
+    from sipxconfig_soap.errors import Problem, Problems
     from sipxconfig_soap.soap.xml import Element
 
 _INT_RANGE = range(-(2**31), 2**31)
 
 IGNORED_WHEN_BLANK = frozenset({"edit", "addLine", "addExternalLine"})
 """Elements that some clients send empty instead of leaving them out."""
+
+
+def unknown_child(child: Element, prefix: str, type_name: str) -> Problem:
+    """The problem of an element that nobody expects; a name without end is cut.
+
+    Args:
+        child: the element.
+        prefix: the path of its parent with a dot, "" for the operation itself.
+        type_name: what its parent is.
+    """
+    name = child.name[: errors.VALUE_LIMIT]
+    return errors.unknown_element(prefix + name, name, type_name)
 
 
 def _scalar(convert: Callable[[str], Any], refusal: str) -> Callable[..., Any]:
@@ -38,8 +50,7 @@ def _scalar(convert: Callable[[str], Any], refusal: str) -> Callable[..., Any]:
 
     def read(element: Element, path: str, problems: Problems) -> Any:
         for child in element.children:
-            name = child.name
-            problems.add(errors.unknown_element(f"{path}.{name}", name, "a simple value"))
+            problems.add(unknown_child(child, f"{path}.", "a simple value"))
         try:
             return convert(element.text)
         except ValueError:
@@ -104,7 +115,7 @@ class MessageReader:
         }
         self._absent = {name: None for name, field in self._fields.items() if not field.repeated}
         self._lists = tuple(name for name, field in self._fields.items() if field.repeated)
-        self._needed = tuple(field for field in self._fields.values() if field.needed)
+        self._needed = tuple(name for name, field in self._fields.items() if field.needed)
 
     def read(self, element: Element | None, path: str, problems: Problems) -> Any:
         """Read one element.
@@ -113,6 +124,10 @@ class MessageReader:
             element: what came; None reads as an element without children.
             path: where it stands, as wire.md §6 spells it; "" for the operation itself.
             problems: everything that is wrong is noted here.
+
+        Raises:
+            Refused: a complex element that must stand is missing, so that the rules would have
+                nothing to look at.
         """
         values: dict[str, Any] = dict(self._absent)
         for name in self._lists:
@@ -122,9 +137,7 @@ class MessageReader:
         for child in element.children if element is not None else ():
             field = self._fields.get(child.name)
             if field is None:
-                problems.add(
-                    errors.unknown_element(prefix + child.name, child.name, self._type_name)
-                )
+                problems.add(unknown_child(child, prefix, self._type_name))
             elif field.repeated:
                 members = values[field.name]
                 where = f"{prefix}{field.name}[{len(members)}]"
@@ -137,9 +150,11 @@ class MessageReader:
                 seen.add(field.name)
                 where = "" if field.added else prefix + field.name
                 values[field.name] = self._occurrence(field, child, where, problems)
-        for field in self._needed:
-            if field.name not in seen or values[field.name] is None:
-                problems.add(errors.required(prefix + field.name))
+        missing = [name for name in self._needed if values[name] is None]
+        for name in missing:
+            problems.add(errors.required(prefix + name))
+        if missing:
+            problems.check()
         return self.instance(values)
 
     def instance(self, values: dict[str, Any]) -> Any:

@@ -60,8 +60,8 @@ def _check_headers(header: Element, version: SoapVersion) -> None:
     """Refuse what asks to be understood by us: this server understands no headers."""
     ours = ("", version.next_actor, version.ultimate)
     for entry in header.children:
-        must = trim(entry.attributes.get(f"{version.namespace} mustUnderstand", ""))
-        actor = trim(entry.attributes.get(f"{version.namespace} {version.actor}", ""))
+        must = trim(entry.attributes.get((version.namespace, "mustUnderstand"), ""))
+        actor = trim(entry.attributes.get((version.namespace, version.actor), ""))
         if must in ("1", "true") and actor in ours:
             raise Fault(
                 MUST_UNDERSTAND,

@@ -335,7 +335,3 @@ class SystemInfo(Message):
     """What the server is responsible for."""
 
     domain = one(Domain)
-
-
-class Nothing(Message):
-    """What operations without input read: an element without children."""

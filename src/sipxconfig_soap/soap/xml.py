@@ -1,22 +1,23 @@
 """Bytes of a request into a small tree of elements, by expat, within hard limits.
 
 Nothing is expanded and nothing is fetched: a DOCTYPE or a processing instruction ends the reading
-at its first byte, and so does an element too many (wire.md §3). Namespaces are resolved; comments
-and attributes other than those that mean something to SOAP are dropped on the way.
+at its first byte, and so does an element too many (wire.md §3). Comments and attributes other than
+those that mean something to SOAP are dropped on the way.
 """
 
 from __future__ import annotations
 
-import codecs
-import re
 from typing import TYPE_CHECKING, NoReturn
 from xml.parsers import expat
 
-from sipxconfig_soap.soap.faults import client_fault
+from sipxconfig_soap.soap.charset import encoding_of
+from sipxconfig_soap.soap.faults import Fault, client_fault
 from sipxconfig_soap.values import trim
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    Attributes = Mapping[tuple[str, str], str]
 
 MAX_DEPTH = 64
 """Elements inside one another, the envelope counted."""
@@ -24,42 +25,26 @@ MAX_DEPTH = 64
 MAX_ELEMENTS = 100_000
 """Elements in one request."""
 
-XSI_NIL = "http://www.w3.org/2001/XMLSchema-instance nil"
-
-_ENCODINGS = {
-    "utf-8": "UTF-8",
-    "utf-8-sig": "UTF-8",
-    "iso8859-1": "ISO-8859-1",
-    "ascii": "US-ASCII",
-    "utf-16": "UTF-16",
-    "utf-16-le": "UTF-16LE",
-    "utf-16-be": "UTF-16BE",
-}
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "UTF-8"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-    (b"<\x00", "UTF-16LE"),
-    (b"\x00<", "UTF-16BE"),
-)
-_DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
+_XML = "http://www.w3.org/XML/1998/namespace"
+_XSI_NIL = ("http://www.w3.org/2001/XMLSchema-instance", "nil")
+_MEANINGFUL = frozenset({"nil", "mustUnderstand", "actor", "role"})
+"""Local names of the attributes that are kept."""
 
 
 class Element:
-    """One element: its expanded name, its text, its children and the attributes SOAP knows.
+    """One element: its name, its text, its children and the attributes that SOAP knows.
 
     Attributes:
         namespace: the URI, or "" for none.
         name: the local name.
-        attributes: by expanded name (``"uri local"``, or ``"local"`` without a namespace).
+        attributes: those in a namespace that may mean something, by URI and local name.
         children: the child elements in document order.
         text: all character data directly inside, joined.
     """
 
     __slots__ = ("attributes", "children", "name", "namespace", "text")
 
-    def __init__(self, expanded: str, attributes: Mapping[str, str]) -> None:
-        namespace, _, name = expanded.rpartition(" ")
+    def __init__(self, namespace: str, name: str, attributes: Attributes) -> None:
         self.namespace = namespace
         self.name = name
         self.attributes = attributes
@@ -69,7 +54,7 @@ class Element:
     @property
     def nil(self) -> bool:
         """Whether the element carries ``xsi:nil`` with a true value."""
-        return bool(self.attributes) and trim(self.attributes.get(XSI_NIL, "")) in ("true", "1")
+        return bool(self.attributes) and trim(self.attributes.get(_XSI_NIL, "")) in ("true", "1")
 
     @property
     def has_text(self) -> bool:
@@ -77,33 +62,89 @@ class Element:
         return bool(trim(self.text))
 
 
+class _Namespaces:
+    """What prefixes stand for, at the place that has been reached.
+
+    Expat could resolve them too, but it copies the URI for every name that has it: a long URI and
+    many names in one request would fill the memory.
+    """
+
+    def __init__(self) -> None:
+        self._bound = {"": "", "xml": _XML}
+        self._shadowed: list[list[tuple[str, str | None]]] = []
+
+    def enter(self, attributes: Mapping[str, str]) -> None:
+        """Take over the declarations of an element."""
+        shadowed: list[tuple[str, str | None]] = []
+        for name, uri in attributes.items():
+            head, colon, prefix = name.partition(":")
+            if head == "xmlns":
+                if colon and (not uri or not prefix or ":" in prefix):
+                    raise _malformed(f"'{name[:100]}' declares no prefix")
+                shadowed.append((prefix, self._bound.get(prefix)))
+                self._bound[prefix] = uri
+        self._shadowed.append(shadowed)
+
+    def leave(self) -> None:
+        """Forget the declarations of the element that ends."""
+        for prefix, uri in self._shadowed.pop():
+            if uri is None:
+                del self._bound[prefix]
+            else:
+                self._bound[prefix] = uri
+
+    def element(self, name: str) -> tuple[str, str]:
+        """URI and local name of an element."""
+        return self._prefixed(name) if ":" in name else (self._bound[""], name)
+
+    def meaningful(self, attributes: Mapping[str, str]) -> Attributes:
+        """The attributes of an element that are kept; the prefixes of all must be declared."""
+        kept = {}
+        for name, value in attributes.items():
+            if ":" in name and not name.startswith("xmlns:"):
+                expanded = self._prefixed(name)
+                if expanded[1] in _MEANINGFUL:
+                    kept[expanded] = value
+        return kept
+
+    def _prefixed(self, name: str) -> tuple[str, str]:
+        prefix, _, local = name.partition(":")
+        uri = self._bound.get(prefix) if prefix else None
+        if uri is None or not local or ":" in local:
+            raise _malformed(f"'{name[:100]}' has no prefix that is declared")
+        return uri, local
+
+
 class _TreeBuilder:
     """The handlers that expat calls."""
 
     def __init__(self) -> None:
-        self.root: Element | None = None
-        self._open: list[Element] = []
+        self.document = Element("", "", {})
+        self._open = [self.document]
+        self._texts: list[list[str]] = []
+        self._namespaces = _Namespaces()
         self._count = 0
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
         self._count += 1
         if self._count > MAX_ELEMENTS:
             raise client_fault(f"The request has more than {MAX_ELEMENTS} elements")
-        element = Element(name, attributes)
-        if self._open:
-            self._open[-1].children.append(element)
-            if len(self._open) >= MAX_DEPTH:
-                raise client_fault(f"The request nests elements deeper than {MAX_DEPTH}")
-        else:
-            self.root = element
+        if len(self._open) > MAX_DEPTH:
+            raise client_fault(f"The request nests elements deeper than {MAX_DEPTH}")
+        self._namespaces.enter(attributes)
+        namespace, name = self._namespaces.element(tag)
+        kept = self._namespaces.meaningful(attributes) if attributes else {}
+        element = Element(namespace, name, kept)
+        self._open[-1].children.append(element)
         self._open.append(element)
+        self._texts.append([])
 
-    def end(self, _name: str) -> None:
-        self._open.pop()
+    def end(self, _tag: str) -> None:
+        self._open.pop().text = "".join(self._texts.pop())
+        self._namespaces.leave()
 
     def text(self, data: str) -> None:
-        element = self._open[-1]
-        element.text = element.text + data if element.text else data
+        self._texts[-1].append(data)
 
     def doctype(self, *_args: object) -> NoReturn:
         raise client_fault("A DOCTYPE is not allowed in a request")
@@ -112,32 +153,8 @@ class _TreeBuilder:
         raise client_fault("A processing instruction is not allowed in a request")
 
 
-def _expat_encoding(name: str) -> str:
-    """Translate a charset name into expat's, or refuse it."""
-    try:
-        known = _ENCODINGS.get(codecs.lookup(name).name)
-    except (LookupError, ValueError):
-        known = None
-    if known is None:
-        raise client_fault(
-            f"The charset '{name[:40]}' is not supported: use UTF-8, ISO-8859-1, US-ASCII or UTF-16"
-        )
-    return known
-
-
-def encoding_of(body: bytes, charset: str | None) -> str:
-    """The encoding of a request: its header, else byte order mark or declaration, else UTF-8.
-
-    Raises:
-        Fault: Client, when the charset is unknown.
-    """
-    if charset:
-        return _expat_encoding(charset)
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if body.startswith(mark):
-            return encoding
-    declared = _DECLARED.match(body[:200])
-    return _expat_encoding(declared.group(1).decode("ascii")) if declared else "UTF-8"
+def _malformed(reason: str) -> Fault:
+    return client_fault(f"The request is not well-formed XML: {reason}")
 
 
 def parse(body: bytes, charset: str | None = None) -> Element:
@@ -152,9 +169,8 @@ def parse(body: bytes, charset: str | None = None) -> Element:
     """
     if not body:
         raise client_fault("The request is empty: send a SOAP envelope")
-    parser = expat.ParserCreate(encoding_of(body, charset), " ", {})
+    parser = expat.ParserCreate(encoding_of(body, charset))
     parser.buffer_text = True
-    parser.specified_attributes = True
     builder = _TreeBuilder()
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
@@ -164,10 +180,7 @@ def parse(body: bytes, charset: str | None = None) -> Element:
     try:
         parser.Parse(body, True)  # noqa: FBT003 - expat has no other way
     except expat.ExpatError as error:
-        raise client_fault(
-            f"The request is not well-formed XML: {expat.errors.messages[error.code]}"
-            f" (line {error.lineno}, column {error.offset + 1})"
-        ) from None
-    if builder.root is None:
-        raise client_fault("The request is empty: send a SOAP envelope")
-    return builder.root
+        reason = expat.ErrorString(error.code)
+        raise _malformed(f"{reason} (line {error.lineno}, column {error.offset + 1})") from None
+    (root,) = builder.document.children
+    return root
