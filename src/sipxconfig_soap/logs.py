@@ -49,8 +49,8 @@ def setup(level: str, stream: TextIO | None = None) -> None:
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
-    # What Alembic says at each look at the schema is no news; that it migrates, is.
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
+    # Alembic tells at every look at the schema how it works.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class LineFormatter(logging.Formatter):

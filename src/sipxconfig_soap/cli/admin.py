@@ -1,0 +1,58 @@
+"""``sipxconfig-soap admin``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_database
+from sipxconfig_soap.logs import escape
+from sipxconfig_soap.values import has_control
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUPERADMIN = "superadmin"
+
+
+@click.group()
+def admin() -> None:
+    """Look after administrators."""
+
+
+@admin.command("set-pin")
+@click.argument("user", default=SUPERADMIN)
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read the PIN from the first input line.")
+@data_dir_option
+def set_pin(user: str, from_stdin: bool, data_dir: Path | None) -> None:
+    """Set the PIN of USER, superadmin if not given.
+
+    The PIN is asked for, or read from standard input; it is never an argument, which others on
+    this machine could read. It counts from the next request on.
+    """
+    from sipxconfig_soap.domain import accounts  # noqa: PLC0415 - loads what hashes
+
+    settings = load_settings(data_dir=data_dir)
+    with open_database(settings) as database:
+        pin = _read_pin(from_stdin=from_stdin)
+        with database.session() as session:
+            found = session.write(lambda connection: accounts.set_pin(connection, user, pin))
+    if not found:
+        raise click.ClickException(f"There is no user {escape(user)!r}; names are exact.")
+    click.echo(f"The PIN of {escape(user)} is set.")
+
+
+def _read_pin(*, from_stdin: bool) -> str:
+    if from_stdin:
+        pin = sys.stdin.readline().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        pin = click.prompt("New PIN", hide_input=True, confirmation_prompt="The same again")
+    else:
+        raise click.UsageError("There is no terminal to ask for the PIN: use --stdin.")
+    if not pin:
+        raise click.ClickException("The PIN is empty.")
+    if has_control(pin):
+        raise click.ClickException("The PIN has control characters, which no client can send.")
+    return pin

