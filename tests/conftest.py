@@ -7,6 +7,8 @@ a parallel run has a database of its own in it, emptied before every test.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+
+OWN_BASE = "sipxconfig-soap-tests-"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep temporary files in a directory of this run alone.
+
+    The usual one, shared by all runs of a user, is closed to other users whenever a run begins. As
+    root PostgreSQL runs as another user, and would be locked out of its own data.
+    """
+    if config.option.basetemp is None and not os.environ.get("PYTEST_XDIST_WORKER"):
+        config.option.basetemp = tempfile.mkdtemp(prefix=OWN_BASE)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove that directory."""
+    base = str(config.option.basetemp or "")
+    if OWN_BASE in base and not os.environ.get("PYTEST_XDIST_WORKER"):
+        shutil.rmtree(base, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ the names of a constraint and a table.
 from __future__ import annotations
 
 import logging
+import secrets
 import traceback
 
 from sipxconfig_soap import logs
@@ -22,6 +23,11 @@ def _words_of_database(error: BaseException) -> str:
         return ""
     known = (diagnosis.sqlstate, diagnosis.constraint_name, diagnosis.table_name)
     return " ".join(word for word in known if word)
+
+
+def new_reference() -> str:
+    """A number for a report."""
+    return secrets.token_hex(6)
 
 
 def report(reference: str, error: BaseException) -> None:

@@ -123,6 +123,12 @@ class Soap:
         (content,) = etree.fromstring(response.body)[0]
         return content
 
+    def fault(self, service: str, body: str) -> SoapFault:
+        """Call an operation that must be refused; returns the fault."""
+        response = self.post(service, envelope(body))
+        assert response.status != 200, response.text
+        return SoapFault(response)
+
     def operation(self, service: str, operation: str, values: Mapping[str, Any]) -> Any:
         """Call an operation with its input as a mapping; entities come back as mappings."""
         name = operation[0].upper() + operation[1:]

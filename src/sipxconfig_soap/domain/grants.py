@@ -78,6 +78,8 @@ def inherited(user_id: Any, permission_id: Any, default: Any) -> sa.ColumnElemen
         .where(members.c.entity_id == user_id, group_values.c.permission_id == permission_id)
         .order_by(group_values.c.group_id.desc())
         .limit(1)
+        # The user may be two levels out, farther than SQLAlchemy looks by itself.
+        .correlate_except(group_values, members)
         .scalar_subquery()
     )
     return sa.func.coalesce(by_group, default)
@@ -91,7 +93,7 @@ def effective(user_id: Any, permission: str) -> sa.ColumnElement[bool]:
     return (
         sa.select(
             sa.func.coalesce(
-                own.scalar_subquery(),
+                own.correlate_except(user_values).scalar_subquery(),
                 inherited(user_id, permissions.c.id, permissions.c.default_value),
             )
         )

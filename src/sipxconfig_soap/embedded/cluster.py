@@ -26,7 +26,7 @@ START_SECONDS = 600
 """How long the server may take to start: after a crash it replays what was not written yet."""
 
 _STOP_SECONDS = 60
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 _LOG_LIMIT = 10 * 1024 * 1024
 _SOCKET = ".s.PGSQL.5432"
 # Longest path of a Unix socket on the systems that allow least, without the closing NUL.
@@ -195,7 +195,7 @@ class Cluster:
                     f"Processes of a PostgreSQL that has ended still use {self.directory}; "
                     "end them and try again."
                 )
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         (self.directory / "postmaster.pid").unlink(missing_ok=True)
         (socket_directory / f"{_SOCKET}.lock").unlink(missing_ok=True)
 

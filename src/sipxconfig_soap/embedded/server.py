@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -16,13 +17,16 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from sipxconfig_soap.embedded.account import Account, EmbeddedError, account_for
-from sipxconfig_soap.embedded.cluster import ROLE, Cluster
+from sipxconfig_soap.embedded.cluster import POLL_SECONDS, ROLE, Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 DATABASE = "sipxconfig"
+
+ANSWER_SECONDS = 30
+"""How long a server that is started may take to answer."""
 
 
 class EmbeddedPostgres:
@@ -68,8 +72,7 @@ class EmbeddedPostgres:
             with self._starting_or_stopping(account):
                 self._hold_on(account)
                 try:
-                    self._cluster.start(account)
-                    self._create_database()
+                    self._start(account)
                 except BaseException:
                     self._let_go()
                     raise
@@ -142,14 +145,27 @@ class EmbeddedPostgres:
             os.close(self._hold)
             self._hold = None
 
+    def _start(self, account: Account | None) -> None:
+        """Start the server until it answers: one that was just killed still looks alive."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            self._cluster.start(account)
+            try:
+                self._create_database()
+            except (psycopg2.OperationalError, EmbeddedError) as error:
+                if time.monotonic() > deadline:
+                    reason = str(error).splitlines()[0]
+                    raise EmbeddedError(
+                        f"The embedded PostgreSQL does not answer: {reason}."
+                    ) from error
+                time.sleep(POLL_SECONDS)
+            else:
+                return
+
     def _create_database(self) -> None:
-        try:
-            connection = psycopg2.connect(
-                host=self._socket_directory(), port=5432, user=ROLE, dbname="postgres"
-            )
-        except psycopg2.OperationalError as error:
-            reason = str(error).splitlines()[0]
-            raise EmbeddedError(f"The embedded PostgreSQL does not answer: {reason}.") from error
+        connection = psycopg2.connect(
+            host=self._socket_directory(), port=5432, user=ROLE, dbname="postgres"
+        )
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:

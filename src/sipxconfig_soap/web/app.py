@@ -1,0 +1,179 @@
+"""The WSGI application: which request goes where, and the net below all of them (wire.md §1)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from sipxconfig_soap import incident
+from sipxconfig_soap.domain.rules import Rules
+from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.services import build_endpoints
+from sipxconfig_soap.services.call import Call
+from sipxconfig_soap.soap import faults
+from sipxconfig_soap.web import health
+from sipxconfig_soap.web.auth import Gate
+from sipxconfig_soap.web.body import framing_of, read_body
+from sipxconfig_soap.web.content import SOAP12_TYPE, read_content_type
+from sipxconfig_soap.web.credentials import VerifiedLogins
+from sipxconfig_soap.web.exchange import Exchange
+from sipxconfig_soap.web.origin import is_cross_site
+from sipxconfig_soap.web.pages import Pages
+from sipxconfig_soap.web.request import SERVICES, BadHost, Request
+from sipxconfig_soap.web.responses import (
+    Refusal,
+    Response,
+    not_found,
+    nothing,
+    of_reply,
+    plain,
+    redirect,
+    wrong_method,
+    xml,
+)
+from sipxconfig_soap.web.throttle import Throttle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from sipxconfig_soap.db import Database
+    from sipxconfig_soap.domain.accounts import Account
+    from sipxconfig_soap.settings import Settings
+    from sipxconfig_soap.soap.endpoint import Endpoint
+
+_READ = "GET, HEAD, OPTIONS"
+_CALL = f"{_READ}, POST"
+_ENTRANCES = frozenset({"/", "/sipxconfig", "/sipxconfig/"})
+
+
+def create_app(settings: Settings, database: Database) -> WSGIApplication:
+    """The application of one process."""
+    return _Edge(settings, database)
+
+
+class _Edge:
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._rules = Rules.from_settings(settings)
+        self._endpoints = build_endpoints(settings)
+        self._pages = Pages(self._endpoints)
+        self._gate = Gate(settings.realm, Throttle(), VerifiedLogins())
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        exchange = Exchange(Request(environ, self._settings), self._database.session())
+        try:
+            return exchange.deliver(self._answer(exchange), start_response)
+        except BaseException:
+            exchange.close()
+            raise
+
+    def _answer(self, exchange: Exchange) -> Response:
+        """Whatever happens, an answer; only a client that is gone gets none."""
+        try:
+            return self._route(exchange)
+        except Refusal as refusal:
+            return refusal.response
+        except BadHost:
+            return plain(400, "The Host header names no host.")
+        except ConnectionError:
+            raise
+        except faults.Fault as fault:
+            raised = fault
+        except Unavailable:
+            raised = faults.unavailable()
+        except Exception as error:  # noqa: BLE001 - the net below everything: reported, answered
+            incident.report(exchange.reference, error)
+            raised = faults.internal(exchange.reference)
+        return _fault(exchange.request, raised)
+
+    def _route(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        path = request.path
+        if path in health.PATHS:
+            exchange.route = path
+            exchange.log_level = logging.DEBUG
+            return _resource(request) or health.answer(path, exchange.session)
+        if self._settings.require_https and request.in_the_open:
+            return plain(403, "Plain HTTP is not allowed from other machines: use https.")
+        if path == SERVICES or path.startswith(f"{SERVICES}/"):
+            return self._services(exchange, path[len(SERVICES) + 1 :])
+        if path not in _ENTRANCES:
+            return not_found()
+        exchange.route = path
+        return _resource(request) or redirect(f"{request.path_prefix}{SERVICES}/")
+
+    def _services(self, exchange: Exchange, name: str) -> Response:
+        """All below the list of services; nothing of it is done before the login."""
+        request = exchange.request
+        endpoint = self._endpoints.get(name)
+        if endpoint is not None or not name:
+            exchange.route = f"{SERVICES}/{name}"
+        if endpoint is not None and self._settings.public_wsdl and _reads_wsdl(request):
+            return _wsdl(endpoint, exchange)
+        if request.method == "POST" and is_cross_site(request, self._settings):
+            return plain(403, "Requests made by pages of other sites are refused.")
+        account = self._gate.authenticate(request, exchange.session)
+        exchange.user = account.user_name
+        if not name:
+            return _resource(request) or self._pages.services(request)
+        if endpoint is None:
+            return not_found()
+        return self._service(endpoint, exchange, account)
+
+    def _service(self, endpoint: Endpoint, exchange: Exchange, account: Account) -> Response:
+        """One of the services, for an administrator."""
+        request = exchange.request
+        if request.method == "POST":
+            return self._call(endpoint, exchange, account)
+        refused = _resource(request, _CALL)
+        if refused is not None:
+            return refused
+        if request.wants_wsdl:
+            return _wsdl(endpoint, exchange)
+        return self._pages.service(endpoint, request, account.user_name)
+
+    def _call(self, endpoint: Endpoint, exchange: Exchange, account: Account) -> Response:
+        """Carry out an operation."""
+        request = exchange.request
+        environ = request.environ
+        limit = self._settings.max_request_bytes
+        content_type = read_content_type(environ.get("CONTENT_TYPE", ""))
+        framing = framing_of(environ, content_type, limit)
+        body = read_body(environ, framing, limit)
+        call = Call(
+            session=exchange.session,
+            administrator=account.user_name,
+            address=request.address,
+            rules=self._rules,
+            reference=exchange.reference,
+        )
+        hint = content_type.media_type == SOAP12_TYPE
+        return of_reply(endpoint.call(body, content_type.charset, call, soap12_hint=hint))
+
+
+def _resource(request: Request, allowed: str = _READ) -> Response | None:
+    """The answer to methods other than GET and HEAD, which a resource answers itself."""
+    if request.method in ("GET", "HEAD"):
+        return None
+    return nothing(allowed) if request.method == "OPTIONS" else wrong_method(allowed)
+
+
+def _reads_wsdl(request: Request) -> bool:
+    return request.method in ("GET", "HEAD") and request.wants_wsdl
+
+
+def _wsdl(endpoint: Endpoint, exchange: Exchange) -> Response:
+    """A WSDL; made for this request, so that no client gets what another one's Host named."""
+    exchange.route = f"{SERVICES}/{endpoint.name}?wsdl"
+    return xml(endpoint.wsdl(exchange.request.service_url(endpoint.name)))
+
+
+def _fault(request: Request, fault: faults.Fault) -> Response:
+    """A fault for who sends SOAP; for others its sentence."""
+    content_type = read_content_type(request.environ.get("CONTENT_TYPE", ""))
+    reply = faults.fault_reply(fault, soap12=content_type.media_type == SOAP12_TYPE)
+    if request.method == "POST":
+        return of_reply(reply)
+    return plain(reply.status, fault.text, reply.headers)

@@ -1,0 +1,98 @@
+"""Who may call: HTTP Basic over users and their PINs (wire.md §7)."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sipxconfig_soap import logs
+from sipxconfig_soap.domain import accounts, pins
+from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
+from sipxconfig_soap.web.responses import Refusal, plain
+
+if TYPE_CHECKING:
+    from sipxconfig_soap.db import Session
+    from sipxconfig_soap.domain.accounts import Account
+    from sipxconfig_soap.web.request import Request
+    from sipxconfig_soap.web.responses import Response
+    from sipxconfig_soap.web.throttle import Throttle
+
+_logger = logging.getLogger(__name__)
+
+
+class Gate:
+    """Lets administrators in.
+
+    Args:
+        realm: what clients are told they log in to.
+        throttle: slows down guessing.
+        verified: remembers logins that were right.
+    """
+
+    def __init__(self, realm: str, throttle: Throttle, verified: VerifiedLogins) -> None:
+        self._challenge = f'Basic realm="{realm}", charset="UTF-8"'
+        self._throttle = throttle
+        self._verified = verified
+
+    def authenticate(self, request: Request, session: Session) -> Account:
+        """Find out which administrator calls.
+
+        The user is read at every request, so that another PIN, a lost permission and a deleted
+        user count at once; a PIN that was right a moment ago is not hashed again.
+
+        Raises:
+            Refusal: with 401, 403 or 429.
+            Unavailable: the database is away.
+        """
+        login = read_basic(request.header("HTTP_AUTHORIZATION"))
+        if login is None:
+            raise Refusal(self._unauthorized())
+        _hold(self._throttle.pause(login.user_name, request.address))
+        account = accounts.find_account(session, login.user_name) if login.can_exist else None
+        if account is None or not self._verified.knows(login, account.pin_hash):
+            self._examine(login, account, request.address, session)
+        self._throttle.succeeded(login.user_name, request.address)
+        if account is None or not account.administrator:
+            raise Refusal(plain(403, "This user is not an administrator."))
+        return account
+
+    def _examine(
+        self, login: Credentials, account: Account | None, address: str, session: Session
+    ) -> None:
+        """Check a PIN, one attempt for a name at a time; an unknown user's takes as long."""
+        with self._throttle.turn(login.user_name):
+            stored = None if account is None else account.pin_hash
+            # While waiting, the same login may have been found right, or its name paused.
+            if self._verified.knows(login, stored):
+                return
+            _hold(self._throttle.admit(login.user_name, address))
+            verdict = pins.verify_pin(login.pin, stored)
+            if account is None or stored is None or not verdict.ok:
+                self._throttle.failed(login.user_name, address)
+                # A name that is nobody's may well be a PIN in the wrong field.
+                name = account.user_name if account else None
+                logs.event(_logger, logging.WARNING, "login failed", user=name, address=address)
+                raise Refusal(self._unauthorized())
+            if verdict.rehash:
+                stored = _rehash(login, account, session)
+            self._verified.remember(login, stored)
+
+    def _unauthorized(self) -> Response:
+        return plain(401, "Log in as an administrator.", [("WWW-Authenticate", self._challenge)])
+
+
+def _hold(seconds: int) -> None:
+    """Refuse an attempt that comes too soon after failed ones."""
+    if seconds:
+        sentence = f"Too many failed logins. Try again in {seconds} s."
+        raise Refusal(plain(429, sentence, [("Retry-After", str(seconds))]))
+
+
+def _rehash(login: Credentials, account: Account, session: Session) -> str:
+    """Store the PIN with today's parameters; the login counts even if that cannot be done now."""
+    new_hash = pins.hash_pin(login.pin)
+    with suppress(Unavailable):
+        session.write(lambda connection: accounts.replace_hash(connection, account, new_hash))
+    return new_hash

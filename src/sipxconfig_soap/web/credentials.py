@@ -1,0 +1,99 @@
+"""The login in an ``Authorization`` header, and the memory of logins that were right."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from sipxconfig_soap.domain.tables import TEXT_LIMIT
+from sipxconfig_soap.values import has_control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REMEMBERED_SECONDS = 60
+"""How long a verified login needs no hashing; what it may do is read at every request all the same.
+"""
+
+CAPACITY = 4096
+"""Verified logins that are remembered."""
+
+
+class Credentials(NamedTuple):
+    """A user name and a PIN as a client sent them; never to be logged."""
+
+    user_name: str
+    pin: str
+
+    @property
+    def can_exist(self) -> bool:
+        """Whether a user of that name is possible at all, and the database can be asked."""
+        return len(self.user_name) <= TEXT_LIMIT and not has_control(self.user_name)
+
+
+def read_basic(header: str | None) -> Credentials | None:
+    """Read the header of HTTP Basic (RFC 7617); None when it holds no such credentials.
+
+    They are UTF-8, as our challenge asks, or else ISO-8859-1, which older clients send.
+    """
+    scheme, _, token = (header or "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        raw = base64.b64decode(token.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("iso-8859-1")
+    user_name, colon, pin = text.partition(":")
+    return Credentials(user_name, pin) if colon else None
+
+
+class VerifiedLogins:
+    """Remembers for a short time which logins were right, without keeping them.
+
+    The key is an HMAC over user name, PIN and stored hash, with a secret of this process: another
+    PIN in the database makes another key, so nothing has to be forgotten.
+
+    Args:
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._secret = secrets.token_bytes(32)
+        self._lock = Lock()
+        self._until: OrderedDict[bytes, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def knows(self, login: Credentials, pin_hash: str | None) -> bool:
+        """Whether this login was verified against this hash not long ago."""
+        if pin_hash is None:
+            return False
+        until = self._until.get(self._key(login, pin_hash))
+        return until is not None and self._clock() < until
+
+    def remember(self, login: Credentials, pin_hash: str) -> None:
+        """This login has just been verified against this hash."""
+        key = self._key(login, pin_hash)
+        with self._lock:
+            self._until[key] = self._clock() + REMEMBERED_SECONDS
+            self._until.move_to_end(key)
+            if len(self._until) > CAPACITY:
+                self._until.popitem(last=False)
+
+    def _key(self, login: Credentials, pin_hash: str) -> bytes:
+        parts = (login.user_name, login.pin, pin_hash)
+        # With their lengths, so that no two logins are the same bytes.
+        message = "".join(f"{len(part)}:{part}" for part in parts)
+        return hmac.digest(self._secret, message.encode(), "sha256")

@@ -1,0 +1,131 @@
+"""Example requests, made from the types of the operations, that work as they stand."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from sipxconfig_soap.soap.envelope import SOAP11, escape
+from sipxconfig_soap.soap.types import NS, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sipxconfig_soap.soap.service import Operation
+
+_VALUES: Mapping[str, str | tuple[str, ...] | None] = {
+    # What a field is in an example: by its name, or by the type and name where types differ.
+    # Fields without a value are left out, and so is what consists of such fields only.
+    "userName": "201",
+    "firstName": "Albert",
+    "lastName": "Einstein",
+    "emailAddress": "albert@example.org",
+    "aliases": "albert",
+    "branchName": "Berlin",
+    "permissions": ("LocalDialing", "LongDistanceDialing"),
+    "pin": "4711",
+    "User.groups": "Managers",
+    "byUserName": "201",
+    "ManageUser.addGroup": "Managers",
+    "CallGroup.name": "Sales",
+    "CallGroup.extension": "301",
+    "CallGroup.description": "The sales team",
+    "RemoveCallGroup.callGroup": "Sales",
+    "enabled": "true",
+    # The one user that every system has.
+    "UserRing.userName": "superadmin",
+    "expiration": "15",
+    "UserRing.type": "immediate",
+    "position": "0",
+    "ParkOrbit.name": "Lobby",
+    "ParkOrbit.extension": "701",
+    "ParkOrbit.description": "Calls that wait for the reception",
+    # Required by the WSDL, though the server makes a name of its own.
+    "Permission.name": "record-calls",
+    "label": "Record calls",
+    "Permission.description": "Calls may be recorded",
+    "defaultValue": "false",
+    "byLabel": "Record calls",
+    "serialNumber": "0004f2000001",
+    "modelId": "polycom331",
+    "Phone.description": "Reception",
+    "Phone.groups": "Lobby",
+    "userId": "superadmin",
+    "bySerialNumber": "0004f2000001",
+    "ManagePhone.addLine": None,
+    "ManagePhone.addExternalLine": None,
+    "generateProfiles": "true",
+    "ManageUser.property": "lastName",
+    "ManageUser.value": "Bohr",
+    "ManagePermission.property": "description",
+    "ManagePermission.value": "Calls of this user may be recorded",
+    "ManagePhone.property": "description",
+    "ManagePhone.value": "Reception, left desk",
+    # Nothing is deleted by whoever tries the example out.
+    "ResetServices.callGroup": "false",
+    "ResetServices.parkOrbit": "false",
+    "ResetServices.permission": "false",
+    "ResetServices.phone": "false",
+    "ResetServices.user": "false",
+    "ResetServices.superAdmin": "false",
+}
+
+_INDENT = "  "
+
+
+def example_request(operation: Operation) -> str:
+    """The envelope of a call of this operation."""
+    name = operation.element or operation.name
+    inside = _children(operation.input, (name,)) if operation.input else ()
+    tag = f"con:{name}"
+    body = "\n".join(f"{_INDENT * 2}{line}" for line in _element(tag, inside))
+    return (
+        f'<soapenv:Envelope xmlns:soapenv="{SOAP11.namespace}"\n'
+        f'{" " * 18}xmlns:con="{NS}">\n'
+        f"{_INDENT}<soapenv:Body>\n{body}\n{_INDENT}</soapenv:Body>\n</soapenv:Envelope>"
+    )
+
+
+def curl_command(url: str, user_name: str, request: str) -> str:
+    """The shell command that sends a request; curl asks for the PIN."""
+    return (
+        f"curl --user {shlex.quote(user_name)} \\\n"
+        "     --header 'Content-Type: text/xml; charset=UTF-8' \\\n"
+        f"     --data-binary @- {shlex.quote(url)} <<'END'\n{request}\nEND"
+    )
+
+
+def _children(message: type[Any], owners: tuple[str, ...]) -> Iterator[str]:
+    """The lines of a complex type's members.
+
+    Args:
+        message: the type.
+        owners: the names of types by which the table of values may call its fields.
+    """
+    for name, kind in message.get_flat_type_info(message).items():
+        key = _key(name, owners)
+        value = _VALUES[key] if key else None
+        if value is not None:
+            for text in (value,) if isinstance(value, str) else value:
+                yield f"<{name}>{escape(text)}</{name}>"
+        elif key is None and issubclass(kind, Message):
+            lines = list(_children(kind, (kind.get_type_name(), *owners)))
+            if lines:
+                yield from _element(name, lines)
+
+
+def _key(name: str, owners: tuple[str, ...]) -> str | None:
+    """The entry of the table for a field, the most particular one; None when there is none."""
+    keys = (*(f"{owner}.{name}" for owner in owners), name)
+    return next((key for key in keys if key in _VALUES), None)
+
+
+def _element(tag: str, inside: Iterable[str]) -> Iterator[str]:
+    """The lines of an element around the lines of its content."""
+    lines = [_INDENT + line for line in inside]
+    if not lines:
+        yield f"<{tag}/>"
+        return
+    yield f"<{tag}>"
+    yield from lines
+    yield f"</{tag}>"

@@ -1,0 +1,107 @@
+"""One request and its answer, until the last byte is sent: the session, and the line in the log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from sipxconfig_soap import incident, logs
+from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from wsgiref.types import StartResponse
+
+    from sipxconfig_soap.db import Session
+    from sipxconfig_soap.web.request import Request
+    from sipxconfig_soap.web.responses import Response
+
+_logger = logging.getLogger(__name__)
+
+_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+
+
+class Exchange:
+    """What a request holds while it is answered; the iterable that WSGI wants.
+
+    Attributes:
+        request: what came.
+        session: its hold on the database, which lasts until the answer is sent or given up.
+        reference: the number under which anything unforeseen is reported.
+        route: what was asked for, in our words: a client's path is never logged.
+        user: the administrator who has logged in.
+        log_level: of the line in the log.
+    """
+
+    __slots__ = (
+        "_complete",
+        "_pieces",
+        "_sent",
+        "_started",
+        "_status",
+        "log_level",
+        "reference",
+        "request",
+        "route",
+        "session",
+        "user",
+    )
+
+    def __init__(self, request: Request, session: Session) -> None:
+        self.request = request
+        self.session = session
+        self.reference = incident.new_reference()
+        self.route = "unknown"
+        self.user: str | None = None
+        self.log_level = logging.INFO
+        self._started = time.perf_counter()
+        self._status: int | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._sent = 0
+        self._complete = False
+
+    def deliver(self, response: Response, start_response: StartResponse) -> Exchange:
+        """Start the answer; its body follows by iteration. HEAD gets the head alone."""
+        headers = [*response.headers, *ALWAYS]
+        if response.length is not None:
+            headers.append(("Content-Length", str(response.length)))
+        start_response(STATUS_LINES[response.status], headers)
+        self._status = response.status
+        if self.request.method == "HEAD":
+            self._complete = True
+        else:
+            self._pieces = iter(response.chunks)
+        return self
+
+    def __iter__(self) -> Exchange:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            piece = next(self._pieces)
+        except StopIteration:
+            self._complete = True
+            raise
+        self._sent += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """End it, wherever it stands: the server calls this when a client goes away, too."""
+        # A list that is being read ends before the connection that it reads from is given back.
+        self._pieces = iter(())
+        self.session.close()
+        method = self.request.method
+        logs.event(
+            _logger,
+            self.log_level,
+            "request",
+            method=method if method in _METHODS else "other",
+            route=self.route,
+            status=self._status,
+            ms=round((time.perf_counter() - self._started) * 1000, 1),
+            bytes=self._sent,
+            user=self.user,
+            address=self.request.address,
+            complete=None if self._complete else False,
+        )

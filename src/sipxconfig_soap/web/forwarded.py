@@ -1,0 +1,117 @@
+"""Where a request comes from and where it went, seen through trusted proxies (wire.md §7).
+
+``X-Forwarded-For``, ``-Proto``, ``-Host`` and ``-Port`` count only when the connection comes from a
+trusted proxy. Proxies append to these lists, and a client can send lists of its own, so they are
+read from the right: as many members as there were trusted proxies on the way.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from ipaddress import IPv4Network, IPv6Network
+    from wsgiref.types import WSGIEnvironment
+
+    Networks = Sequence[IPv4Network | IPv6Network]
+
+
+class Origin(NamedTuple):
+    """The ends of a request's way.
+
+    Attributes:
+        address: of the client; ``""`` when the server does not know it.
+        scheme: ``http`` or ``https``, as the client used it.
+        authority: host and perhaps port as the client named them; not checked yet.
+    """
+
+    address: str
+    scheme: str
+    authority: str
+
+
+def origin_of(environ: WSGIEnvironment, trusted: Networks) -> Origin:
+    """Find out who sent a request and to which address."""
+    peer = environ.get("REMOTE_ADDR", "")
+    known = read_address(peer)
+    direct = Origin(
+        str(known) if known else peer, environ.get("wsgi.url_scheme", "http"), _host(environ)
+    )
+    if not trusted or not _is_trusted(known, trusted):
+        return direct
+    address, proxies = _through_proxies(direct.address, _members(environ, "FOR"), trusted)
+    scheme = _from_the_right(_members(environ, "PROTO"), proxies).lower()
+    if scheme not in ("http", "https"):
+        scheme = direct.scheme
+    authority = _from_the_right(_members(environ, "HOST"), proxies) or direct.authority
+    port = _from_the_right(_members(environ, "PORT"), proxies)
+    if port.isascii() and port.isdigit():
+        authority = _with_port(authority, port, scheme)
+    return Origin(address, scheme, authority)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is one of this machine."""
+    known = read_address(address)
+    return known is not None and known.is_loopback
+
+
+@lru_cache(maxsize=1024)
+def read_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address, also ``[v6]:port`` and ``v4:port``; None for anything else.
+
+    An IPv4 address inside an IPv6 one is the IPv4 address, so that a client has one address only.
+    """
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _host(environ: WSGIEnvironment) -> str:
+    """The Host header; without one, as in HTTP/1.0, what the server calls itself."""
+    host: str | None = environ.get("HTTP_HOST")
+    return host or f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
+
+
+def _is_trusted(address: IPv4Address | IPv6Address | None, trusted: Networks) -> bool:
+    return address is not None and any(address in network for network in trusted)
+
+
+def _members(environ: WSGIEnvironment, name: str) -> list[str]:
+    value: str = environ.get(f"HTTP_X_FORWARDED_{name}", "")
+    return [each.strip() for each in value.split(",")] if value else []
+
+
+def _through_proxies(peer: str, chain: list[str], trusted: Networks) -> tuple[str, int]:
+    """The first address from the right that is no trusted proxy, and the number of proxies."""
+    address, proxies = peer, 1
+    for text in reversed(chain):
+        known = read_address(text)
+        if known is None:
+            break
+        address = str(known)
+        if not _is_trusted(known, trusted):
+            break
+        proxies += 1
+    return address, proxies
+
+
+def _from_the_right(members: list[str], proxies: int) -> str:
+    """What the outermost trusted proxy wrote; proxies that replace the list leave fewer members."""
+    return members[-min(proxies, len(members))] if members else ""
+
+
+def _with_port(authority: str, port: str, scheme: str) -> str:
+    host = authority if authority.endswith("]") else authority.rpartition(":")[0] or authority
+    usual = {"http": "80", "https": "443"}[scheme]
+    return host if port == usual else f"{host}:{port}"
