@@ -115,9 +115,15 @@ class Model:
         )
 
     def profile_paths(self, serial: str) -> tuple[str, ...]:
-        """All files of a phone: the one it fetches first, and what that one refers to."""
-        first = self.profile_path(serial)
-        return (first, f"{serial}-sipx-phone.cfg") if self.family == "polycom" else (first,)
+        """All files that are written for a phone: first the one with the lines, which others name.
+
+        Args:
+            serial: as stored.
+        """
+        fetched = self.profile_path(serial)
+        if self.family == "polycom":
+            return f"{serial}-sipx-phone.cfg", fetched
+        return (fetched,)
 
 
 def clean_search(text: str) -> tuple[str, ...]:

@@ -1,0 +1,459 @@
+"""Restarts without a network: targets, message, challenge, timers (docs/spec/phones.md §4)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sipxconfig_soap.provisioning.models import MODELS
+from sipxconfig_soap.provisioning.notify import (
+    CannotNotify,
+    Credentials,
+    Notification,
+    Outcome,
+    Result,
+    Timers,
+    plan,
+)
+from sipxconfig_soap.provisioning.notify.digest import first_supported
+from sipxconfig_soap.provisioning.notify.exchange import Exchange
+from sipxconfig_soap.provisioning.notify.message import parse_response
+from sipxconfig_soap.provisioning.notify.transaction import ClientTransaction, State, Step
+from sipxconfig_soap.provisioning.phone import (
+    ExternalLine,
+    InternalLine,
+    PhoneSnapshot,
+    ProvisioningSettings,
+)
+from tests.support.sip import answer, read_request
+
+MAC = "0004f2abcdef"
+SETTINGS = ProvisioningSettings(domain="example.org")
+OWN = InternalLine(user_name="200", sip_password="s3cret")
+OTHER = ExternalLine(user_id="bob", registration_server="sip.example.net")
+MD5 = 'Digest realm="example.org", nonce="abc", algorithm=MD5, qop="auth", opaque="xyz"'
+
+
+def planned(model_id: str, *lines: InternalLine | ExternalLine) -> Notification:
+    return plan(PhoneSnapshot(serial=MAC, model=MODELS[model_id], lines=lines), SETTINGS)
+
+
+def exchange(
+    notification: Notification | None = None, local: tuple[str, int] = ("192.0.2.1", 40000)
+) -> Exchange:
+    notification = notification or planned("snom300", OWN)
+    return Exchange(notification, local=local, now=0.0, timers=Timers())
+
+
+# Targets.
+
+
+@pytest.mark.parametrize(
+    ("model_id", "target"),
+    [
+        ("polycom331", f"sip:~~in~{MAC}@example.org"),
+        ("yealinkPhoneSIPT46G", f"sip:~~in~{MAC}@example.org"),
+        ("snom300", "sip:200@example.org"),
+        ("gsHt502", "sip:200@example.org"),
+        ("lip6804", "sip:200@example.org"),
+        ("ciscoplus7941G", "sip:200@example.org"),
+    ],
+)
+def test_the_target_is_that_of_the_model(model_id: str, target: str) -> None:
+    assert planned(model_id, OTHER, OWN).target == target
+
+
+@pytest.mark.parametrize("model_id", ["snom300", "gsHt502", "ciscoplus7941G"])
+@pytest.mark.parametrize("lines", [(), (OTHER,)])
+def test_the_first_internal_line_may_be_missing(
+    model_id: str, lines: tuple[ExternalLine, ...]
+) -> None:
+    with pytest.raises(CannotNotify, match="no line of a user"):
+        planned(model_id, *lines)
+
+
+def test_some_fall_back_to_the_address_of_the_phone() -> None:
+    assert planned("lip6804", OTHER).target == f"sip:~~in~{MAC}@example.org"
+
+
+def test_every_model_that_restarts_has_a_plan() -> None:
+    for model in MODELS.values():
+        if model.restart_supported:
+            assert planned(model.model_id, OWN).target.startswith("sip:")
+        else:
+            with pytest.raises(CannotNotify, match="cannot be told to restart"):
+                planned(model.model_id, OWN)
+
+
+def test_only_some_models_have_their_challenge_answered() -> None:
+    assert planned("snom300", OWN).credentials is None
+    found = planned("gsPhoneGxp2000", OTHER, OWN).credentials
+    assert found == Credentials(user=f"200/{MAC}", password="s3cret")
+    assert "s3cret" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "destination"),
+    [
+        (None, ("example.org", 5060)),
+        ("proxy.example.org", ("proxy.example.org", 5060)),
+        ("192.0.2.9:5070", ("192.0.2.9", 5070)),
+        ("[2001:db8::1]", ("2001:db8::1", 5060)),
+        ("[2001:db8::1]:5070", ("2001:db8::1", 5070)),
+    ],
+)
+def test_the_next_hop(proxy: str | None, destination: tuple[str, int]) -> None:
+    assert replace(planned("snom300", OWN), proxy=proxy).destination == destination
+
+
+# The message.
+
+
+def test_the_request_header_by_header() -> None:
+    request = read_request(exchange().request)
+    assert request.line == "NOTIFY sip:200@example.org SIP/2.0"
+    headers = dict(request.headers)
+    assert len(headers) == len(request.headers)
+    assert re.fullmatch(
+        r"SIP/2\.0/UDP 192\.0\.2\.1:40000;branch=z9hG4bK[0-9a-f]{16,};rport", headers.pop("Via")
+    )
+    assert re.fullmatch(r"<sip:~~id~config@example\.org>;tag=[0-9a-f]{8,}", headers.pop("From"))
+    assert re.fullmatch(r"[0-9a-f]{16,}", headers.pop("Call-ID"))
+    assert headers == {
+        "Max-Forwards": "70",
+        "To": "<sip:200@example.org>",
+        "CSeq": "1 NOTIFY",
+        "Contact": "<sip:192.0.2.1:40000>",
+        "Event": "check-sync",
+        "Subscription-State": "active",
+        "Content-Length": "0",
+    }
+    assert request.body == b""
+
+
+def test_no_two_requests_are_alike() -> None:
+    def identifiers() -> tuple[str, str, str]:
+        request = read_request(exchange().request)
+        return request["Via"], request["From"], request["Call-ID"]
+
+    first, second = identifiers(), identifiers()
+    assert all(one != other for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("proxy", ["proxy.example.org", "[2001:db8::1]:5070"])
+def test_a_configured_proxy_is_the_route(proxy: str) -> None:
+    talk = exchange(replace(planned("snom300", OWN), proxy=proxy))
+    assert read_request(talk.request)["Route"] == f"<sip:{proxy};lr>"
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    request = read_request(exchange(local=("fe80::1%eth0", 5062)).request)
+    assert request["Via"].startswith("SIP/2.0/UDP [fe80::1]:5062;")
+    assert request["Contact"] == "<sip:[fe80::1]:5062>"
+
+
+def test_service_control_says_reset_in_its_body() -> None:
+    request = read_request(exchange(planned("ciscoplus7941G", OWN)).request)
+    assert request["Event"] == "service-control"
+    assert request["Content-Type"] == "text/plain"
+    assert request.body == b"action=reset\r\nRegisterCallId={}\r\n"
+    assert request["Content-Length"] == str(len(request.body))
+
+
+# Answers.
+
+
+@pytest.mark.parametrize("code", [200, 202, 299])
+def test_an_answer_below_300_is_success(code: int) -> None:
+    talk = exchange()
+    assert not talk.on_datagram(answer(talk.request, code, "Fine"), 1.0)
+    assert talk.outcome == Outcome(Result.DONE, f"answered {code} Fine")
+    assert talk.due == math.inf
+
+
+@pytest.mark.parametrize("code", [302, 401, 404, 407, 480, 500, 603])
+def test_another_final_answer_fails_with_its_code(code: int) -> None:
+    talk = exchange()
+    assert not talk.on_datagram(answer(talk.request, code, "No", f"WWW-Authenticate: {MD5}"), 1.0)
+    assert talk.outcome == Outcome(Result.FAILED, f"answered {code} No")
+
+
+def test_after_the_outcome_nothing_counts() -> None:
+    talk = exchange()
+    talk.on_datagram(answer(talk.request, 404, "Not Found"), 1.0)
+    talk.on_datagram(answer(talk.request, 200, "OK"), 2.0)
+    talk.on_error(ConnectionRefusedError(111, "Connection refused"))
+    assert talk.outcome == Outcome(Result.FAILED, "answered 404 Not Found")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"branch=z9hG4bK", b"branch=z9hG4bKx"),
+        (b"CSeq: 1 NOTIFY", b"CSeq: 2 NOTIFY"),
+        (b"CSeq: 1 NOTIFY", b"CSeq: 1 OPTIONS"),
+        (b"CSeq: 1 NOTIFY", b"CSeq: \xd9\xa1 NOTIFY"),
+        (b"CSeq", b"X-CSeq"),
+        (b"Via", b"X-Via"),
+        (b"SIP/2.0 200", b"SIP/3.0 200"),
+        (b"SIP/2.0 200", b"HTTP/1.1 200"),
+        (b"SIP/2.0 200", b"SIP/2.0 2000"),
+        (b"SIP/2.0 200", b"SIP/2.0 700"),
+    ],
+)
+def test_answers_to_something_else_are_passed_over(old: bytes, new: bytes) -> None:
+    talk = exchange()
+    data = answer(talk.request, 200, "OK")
+    assert old in data
+    assert not talk.on_datagram(data.replace(old, new, 1), 1.0)
+    assert talk.outcome is None
+
+
+def test_answers_as_other_stacks_write_them() -> None:
+    talk = exchange()
+    via = read_request(talk.request)["Via"].replace(";branch=", ";received=1.2.3.4\r\n ; BRANCH = ")
+    data = f"SIP/2.0 200\nv: {via} , SIP/2.0/UDP x;branch=z9hG4bKy\ncSeQ :1  NOTIFY\n\nbody\n"
+    talk.on_datagram(data.encode(), 1.0)
+    assert talk.outcome == Outcome(Result.DONE, "answered 200")
+
+
+def test_a_phrase_is_shown_only_as_far_as_it_can_be() -> None:
+    talk = exchange()
+    talk.on_datagram(answer(talk.request, 500, "\x1b[31mBad\x00 " + "x" * 500), 1.0)
+    assert talk.outcome is not None
+    assert talk.outcome.reason == "answered 500 [31mBad  " + "x" * 51
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda tail: b"SIP/2.0 200 OK" + tail))
+def test_no_datagram_is_an_error(data: bytes) -> None:
+    parse_response(data)
+    talk = exchange()
+    assert not talk.on_datagram(data, 1.0)
+    assert talk.outcome is None
+
+
+@settings(deadline=None)
+@given(st.text(max_size=100), st.integers(0, 60))
+def test_no_mangled_answer_is_an_error(text: str, position: int) -> None:
+    talk = exchange(planned("gsHt502", OWN))
+    data = answer(talk.request, 401, "Unauthorized", f"WWW-Authenticate: {MD5}").decode()
+    cut = len(data) * position // 60
+    talk.on_datagram((data[:cut] + text + data[cut:]).encode(), 1.0)
+    assert talk.outcome is None or talk.outcome.result is not Result.PASSING
+
+
+@settings(deadline=None)
+@given(st.text('Digest realm="",nonce=\\ abc\t', max_size=200))
+def test_no_challenge_is_an_error(text: str) -> None:
+    first_supported([text, f"Digest {text}"])
+
+
+# Challenges.
+
+
+def hashed(algorithm: str, *parts: str) -> str:
+    return hashlib.new(algorithm, ":".join(parts).encode()).hexdigest()
+
+
+def authorization(request: bytes, name: str = "Authorization") -> dict[str, str]:
+    value = read_request(request)[name]
+    assert value.startswith("Digest ")
+    pairs = re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]+))', value.removeprefix("Digest "))
+    found = {key: quoted or plain for key, quoted, plain in pairs}
+    assert len(found) == len(pairs)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "asks", "answers"),
+    [
+        (401, "WWW-Authenticate", "Authorization"),
+        (407, "Proxy-Authenticate", "Proxy-Authorization"),
+    ],
+)
+def test_a_challenge_is_answered_once(code: int, asks: str, answers: str) -> None:
+    talk = exchange(planned("gsHt502", OWN))
+    first = talk.request
+    assert talk.on_datagram(answer(first, code, "No", f"{asks}: {MD5}"), 1.0)
+    assert talk.outcome is None
+    before, after = read_request(first), read_request(talk.request)
+    for name in ("Call-ID", "From", "To", "Contact", "Event"):
+        assert after[name] == before[name]
+    assert after["CSeq"] == "2 NOTIFY"
+    assert after["Via"] != before["Via"]
+    found = authorization(talk.request, answers)
+    ha1 = hashed("md5", f"200/{MAC}", "example.org", "s3cret")
+    ha2 = hashed("md5", "NOTIFY", "sip:200@example.org")
+    cnonce = found.pop("cnonce")
+    assert len(cnonce) >= 16
+    assert found == {
+        "username": f"200/{MAC}",
+        "realm": "example.org",
+        "nonce": "abc",
+        "uri": "sip:200@example.org",
+        "algorithm": "MD5",
+        "qop": "auth",
+        "nc": "00000001",
+        "opaque": "xyz",
+        "response": hashed("md5", ha1, "abc", "00000001", cnonce, "auth", ha2),
+    }
+    # An answer to the first request that comes late means nothing any more.
+    assert not talk.on_datagram(answer(first, code, "No", f"{asks}: {MD5}"), 1.1)
+    assert talk.outcome is None
+    talk.on_datagram(answer(talk.request, 200, "OK"), 1.2)
+    assert talk.outcome == Outcome(Result.DONE, "answered 200 OK")
+
+
+def test_a_second_challenge_fails() -> None:
+    talk = exchange(planned("gsHt502", OWN))
+    for _ in range(2):
+        talk.on_datagram(answer(talk.request, 401, "No", f"WWW-Authenticate: {MD5}"), 1.0)
+    assert talk.outcome == Outcome(Result.FAILED, "answered 401 No")
+
+
+def test_a_challenged_request_has_all_its_time_again() -> None:
+    talk = exchange(planned("gsHt502", OWN))
+    talk.on_datagram(answer(talk.request, 401, "No", f"WWW-Authenticate: {MD5}"), 30.0)
+    assert talk.due == 30.5
+    assert talk.on_time(33.0)
+    assert talk.outcome is None
+
+
+def test_sha_256_without_qop_and_opaque() -> None:
+    talk = exchange(planned("gsHt502", OWN))
+    challenge = 'Digest realm="r, \\"1\\"",nonce="n",algorithm=sha-256'
+    talk.on_datagram(answer(talk.request, 401, "No", f"WWW-Authenticate: {challenge}"), 1.0)
+    value = read_request(talk.request)["Authorization"]
+    assert 'realm="r, \\"1\\""' in value
+    ha1 = hashed("sha256", f"200/{MAC}", 'r, \\"1\\"', "s3cret")
+    ha2 = hashed("sha256", "NOTIFY", "sip:200@example.org")
+    assert f'response="{hashed("sha256", ha1, "n", ha2)}"' in value
+    assert value.endswith("algorithm=sha-256")
+
+
+@pytest.mark.parametrize(
+    ("values", "nonce"),
+    [
+        ([MD5], "abc"),
+        (['digest NONCE=x , realm = "r"'], "x"),
+        (['Basic realm="r"', 'Digest realm="r", nonce="2"'], "2"),
+        (['Basic realm="r", Digest realm="r", nonce="2"'], "2"),
+        (['Digest realm="r", nonce="1", algorithm=MD5-sess', 'Digest realm="r", nonce="2"'], "2"),
+        (['Digest realm="r", nonce="1", qop="auth-int"', 'Digest realm="r", nonce="2"'], "2"),
+        (['Digest realm="r", nonce="1", qop="auth-int, AUTH"'], "1"),
+        (['Digest realm="r", nonce="1", algorithm=SHA-256', MD5], "1"),
+        (['Digest realm="r"', 'Digest nonce="1"', "Digest", "", "=,=", 'Digest realm="r'], None),
+    ],
+)
+def test_the_first_supported_challenge_counts(values: list[str], nonce: str | None) -> None:
+    found = first_supported(values)
+    assert (found.nonce if found else None) == nonce
+
+
+@pytest.mark.parametrize("control", ["\r", "\n", "\0", "\x7f", "\t"])
+def test_no_control_character_comes_back_in_an_answer(control: str) -> None:
+    for value in (
+        f'Digest realm="r{control}X: y", nonce="n"',
+        f'Digest realm="r\\{control}X: y", nonce="n"',
+        f"Digest realm=r{control}X, nonce=n",
+    ):
+        found = first_supported([value])
+        assert found is None or control not in found.realm + found.nonce
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "response"),
+    [
+        ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
+        ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ],
+)
+def test_the_examples_of_rfc_7616(algorithm: str, response: str) -> None:
+    challenge = first_supported(
+        [
+            (
+                'Digest realm="http-auth@example.org", qop="auth, auth-int", '
+                f"algorithm={algorithm}, "
+                'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", '
+                'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+            )
+        ]
+    )
+    assert challenge is not None
+    value = challenge.answer(
+        Credentials(user="Mufasa", password="Circle of Life"),
+        method="GET",
+        uri="/dir/index.html",
+        cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+    )
+    assert f'response="{response}"' in value
+    assert 'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"' in value
+
+
+def test_an_unsupported_challenge_fails() -> None:
+    talk = exchange(planned("gsHt502", OWN))
+    talk.on_datagram(answer(talk.request, 401, "No", 'WWW-Authenticate: Basic realm="r"'), 1.0)
+    assert talk.outcome == Outcome(Result.FAILED, "answered 401 No")
+
+
+# Timers.
+
+
+def sendings(transaction: ClientTransaction) -> tuple[list[float], float]:
+    """When the request goes out again, and when it is given up."""
+    times: list[float] = []
+    while True:
+        now = transaction.due
+        if transaction.on_time(now) is Step.GIVE_UP:
+            return times, now
+        times.append(now)
+
+
+def test_a_request_without_an_answer_is_sent_again_and_again() -> None:
+    assert sendings(ClientTransaction(Timers(), 100.0)) == (
+        [100.5, 101.5, 103.5, 107.5, 111.5, 115.5, 119.5, 123.5, 127.5, 131.5],
+        132.0,
+    )
+
+
+def test_after_a_provisional_answer_the_pauses_are_long() -> None:
+    transaction = ClientTransaction(Timers(), 0.0)
+    assert transaction.on_time(0.5) is Step.SEND
+    transaction.on_response(100)
+    transaction.on_response(183)
+    assert transaction.state is State.PROCEEDING
+    assert sendings(transaction) == ([1.5, 5.5, 9.5, 13.5, 17.5, 21.5, 25.5, 29.5], 32.0)
+
+
+def test_nothing_is_done_before_its_time_nor_twice() -> None:
+    transaction = ClientTransaction(Timers(), 0.0)
+    assert transaction.on_time(0.49) is Step.WAIT
+    assert transaction.on_time(0.5) is Step.SEND
+    assert transaction.on_time(0.5) is Step.WAIT
+    # A clock that was late does not make up for what it missed.
+    assert transaction.on_time(20.0) is Step.SEND
+    assert transaction.on_time(20.0) is Step.WAIT
+    assert transaction.due == 22.0
+
+
+@pytest.mark.parametrize("code", [200, 404])
+def test_after_a_final_answer_nothing_is_sent(code: int) -> None:
+    transaction = ClientTransaction(Timers(), 0.0)
+    transaction.on_response(code)
+    assert transaction.state is State.OVER
+    assert transaction.due == math.inf
+    assert transaction.on_time(100.0) is Step.WAIT
+
+
+def test_silence_is_a_failure_that_may_pass() -> None:
+    talk = exchange()
+    while talk.outcome is None:
+        talk.on_time(talk.due)
+    assert talk.outcome == Outcome(Result.PASSING, "no answer within 32 seconds")
