@@ -94,14 +94,41 @@ def pool(database_url: str) -> Iterator[Database]:
     database.dispose()
 
 
-@pytest.fixture
-def database(pool: Database) -> Database:
-    """The database as a new system has it: superadmin with the PIN of the tests, nothing else."""
-    tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+@pytest.fixture(scope="session")
+def restore(pool: Database) -> str:
+    """SQL that makes the database what a new system has: superadmin with the PIN of the tests.
+
+    The rows of a new system are kept aside, since making them anew would hash a PIN every time.
+    """
+    tables = metadata.sorted_tables
     with pool.engine.begin() as connection:
-        connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        connection.exec_driver_sql("ALTER SEQUENCE permission_numbers RESTART")
         accounts.bootstrap(connection, admin_pin=PIN)
+        connection.exec_driver_sql("CREATE SCHEMA pristine")
+        for table in tables:
+            connection.exec_driver_sql(f"CREATE TABLE pristine.{table} AS TABLE public.{table}")
+    return ";".join(
+        [
+            *(f"DELETE FROM {table}" for table in reversed(tables)),
+            "ALTER SEQUENCE permission_numbers RESTART",
+            *(
+                f"SELECT setval(pg_get_serial_sequence('{table}', 'id'),"
+                f" 1 + (SELECT coalesce(max(id), 0) FROM pristine.{table}), false)"
+                for table in tables
+                if "id" in table.c
+            ),
+            *(
+                f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE pristine.{table}"
+                for table in tables
+            ),
+        ]
+    )
+
+
+@pytest.fixture
+def database(pool: Database, restore: str) -> Database:
+    """The database as a new system has it."""
+    with pool.engine.begin() as connection:
+        connection.exec_driver_sql(restore)
     return pool
 
 
@@ -135,7 +162,9 @@ def soap(client: Client) -> Soap:
 
 @pytest.fixture
 def run_server(
-    database: Database, database_url: str, tmp_path: Path
+    database: Database,  # noqa: ARG001 - emptied before the server starts
+    database_url: str,
+    tmp_path: Path,
 ) -> Callable[..., AbstractContextManager[RunningServer]]:
     """Starts a server on a free port, on the test's database, as an administrator would."""
 

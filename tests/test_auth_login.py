@@ -335,3 +335,11 @@ def test_no_two_logins_are_taken_for_each_other() -> None:
     ):
         assert not logins.knows(Credentials(user_name, pin), pin_hash)
     assert not logins.knows(Credentials("ab", "c"), None)
+
+
+def test_a_pin_longer_than_any_is_wrong_and_counts(client: Client) -> None:
+    answers = [
+        client.request("GET", "/sipxconfig/services/", auth=("superadmin", "1" * 5000)).status
+        for _ in range(6)
+    ]
+    assert answers == [401] * 5 + [429]

@@ -343,8 +343,8 @@ def with_rows(own: Cli) -> Cli:
     """Three jobs and two audit entries, with texts as a hostile client makes them."""
     url = own.environ["SIPXCONFIG_DATABASE_URL"]
     job = (
-        "INSERT INTO jobs (kind, serial, state, reason, attempts, created, finished)"
-        " VALUES (:kind, :serial, :state, :reason, :attempts, :created, :finished)"
+        "INSERT INTO jobs (kind, serial, target, state, reason, attempts, created, finished)"
+        " VALUES (:kind, :serial, :serial, :state, :reason, :attempts, :created, :finished)"
     )
     for kind, serial, state, reason, attempts, finished in (
         ("profiles", "0004f2000001", "done", None, 1, "2026-01-02T03:04:06+01:00"),
@@ -433,7 +433,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(with_rows: Cli) -> None:
     url = with_rows.environ["SIPXCONFIG_DATABASE_URL"]
     execute(
         url,
-        "INSERT INTO jobs (kind, serial, state, reason) SELECT 'removal', '00', 'waiting',"
+        "INSERT INTO jobs (kind, serial, target, state, reason) SELECT 'removal', '00', '00',"
+        " 'waiting',"
         " repeat('x', 100) FROM generate_series(1, 5000)",
     )
     pipe = subprocess.PIPE

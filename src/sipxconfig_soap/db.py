@@ -105,7 +105,8 @@ class Reading:
     def __init__(self, statement: sa.Select[Any]) -> None:
         self.statement = statement
         self._name = f"reading_{next(self._numbers)}"
-        compiled = statement.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))
+        dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        compiled = statement.compile(dialect=dialect)
         self._constants = compiled.params
         self._order = tuple(compiled.positiontup or ())
         self._sql = f"PREPARE {self._name} AS {compiled}"
@@ -148,6 +149,8 @@ class Database:
             },
         )
 
+        sa.event.listen(self.engine, "checkin", _end_autocommit)
+
     def session(self) -> Session:
         """A session for one request; a context manager."""
         return Session(self.engine)
@@ -187,7 +190,7 @@ class Session:
         Raises:
             Unavailable: the database is away.
         """
-        return self._connection("AUTOCOMMIT")
+        return self._connection(autocommit=True)
 
     def fetch(
         self, reading: Reading, parameters: Mapping[str, Any] | None = None
@@ -209,7 +212,7 @@ class Session:
             Unavailable: the database is away; also while rows are being fetched.
         """
         with _availability():
-            connection = self._connection("READ COMMITTED")
+            connection = self._connection(autocommit=False)
             with connection.begin():
                 options = {"stream_results": True, "yield_per": STREAM_ROWS}
                 yield from connection.execute(
@@ -226,7 +229,7 @@ class Session:
             Unavailable: the database is away, or it found a deadlock at every try.
         """
         with _availability():
-            connection = self._connection("READ COMMITTED")
+            connection = self._connection(autocommit=False)
             for attempt in count(1):
                 try:
                     with connection.begin():
@@ -238,12 +241,25 @@ class Session:
                 time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  no secret
         raise Unavailable
 
-    def _connection(self, isolation: str) -> sa.Connection:
+    def _connection(self, *, autocommit: bool) -> sa.Connection:
+        """The connection, outside of any transaction.
+
+        Autocommit is a flag of psycopg2, which changes it without asking the server.
+        SQLAlchemy's isolation levels would cost a round trip at either end of a session.
+        """
         with _availability():
             if self._held is None:
                 self._held = self._engine.connect()
             self._held.rollback()
-            return self._held.execution_options(isolation_level=isolation)
+            driver: Any = self._held.connection.driver_connection
+            driver.autocommit = autocommit
+            return self._held
+
+
+def _end_autocommit(driver: Any, _record: object) -> None:
+    """Give a connection back to the pool as whoever takes it next expects it."""
+    if driver is not None and not driver.closed:
+        driver.autocommit = False
 
 
 def _lost_race(error: exc.DBAPIError) -> bool:

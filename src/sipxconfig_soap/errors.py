@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SECRET_FIELDS = frozenset({"pin", "vmpin", "pintoken", "sipPassword", "password"})
 """Fields whose values never leave the server in a fault or a log (wire.md §6)."""
@@ -51,22 +54,30 @@ class Unavailable(Exception):
 
 
 class Problems:
-    """Collects every problem of one request, so that none has to be sent twice to learn all."""
+    """Collects every problem of one request, so that none has to be sent twice to learn all.
 
-    def __init__(self) -> None:
-        self.found: list[Problem] = []
+    Args:
+        found: what is known already.
+    """
+
+    def __init__(self, found: Iterable[Problem] = ()) -> None:
+        self._found = dict.fromkeys(found)
 
     def __bool__(self) -> bool:
-        return bool(self.found)
+        return bool(self._found)
+
+    @property
+    def found(self) -> list[Problem]:
+        """All problems, in the order in which they were found."""
+        return list(self._found)
 
     def add(self, problem: Problem) -> None:
         """Note a problem; the same one twice counts once."""
-        if problem not in self.found:
-            self.found.append(problem)
+        self._found[problem] = None
 
     def check(self) -> None:
         """Raise `Refused` with all that has been found, if anything has."""
-        if self.found:
+        if self._found:
             raise Refused(self.found)
 
 

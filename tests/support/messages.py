@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.support.soap import Soap
+    from tests.support.soap import Soap, SoapFault
 
 SERIAL = "000000000001"
 
@@ -50,3 +50,10 @@ def stock(soap: Soap) -> Soap:
     phone = {"serialNumber": SERIAL, "modelId": "polycom321", "lines": lines}
     soap.operation("PhoneService", "addPhone", {"phone": phone})
     return soap
+
+
+def refusal(soap: Soap, service: str, body: str) -> SoapFault:
+    """The fault of a call whose operation is known but whose input is refused."""
+    fault = soap.fault(service, body)
+    assert (fault.status, fault.code) == (500, "soapenv:Server.userException")
+    return fault

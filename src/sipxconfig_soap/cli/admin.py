@@ -45,6 +45,8 @@ def set_pin(user: str, from_stdin: bool, data_dir: Path | None) -> None:
 
 
 def _read_pin(*, from_stdin: bool) -> str:
+    from sipxconfig_soap.domain.pins import PIN_LIMIT  # noqa: PLC0415 - loads what hashes
+
     if from_stdin:
         pin = sys.stdin.readline().rstrip("\r\n")
     elif sys.stdin.isatty():
@@ -53,6 +55,8 @@ def _read_pin(*, from_stdin: bool) -> str:
         raise click.UsageError("There is no terminal to ask for the PIN: use --stdin.")
     if not pin:
         raise click.ClickException("The PIN is empty.")
+    if len(pin) > PIN_LIMIT:
+        raise click.ClickException(f"The PIN is too long: at most {PIN_LIMIT} characters.")
     if has_control(pin):
         raise click.ClickException("The PIN has control characters, which no client can send.")
     return pin

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import sqlalchemy as sa
 
 from sipxconfig_soap.db import Reading
-from sipxconfig_soap.domain import grants, grouping, pins, pool
+from sipxconfig_soap.domain import audit, grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ensure_built_in, permissions
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
 from sipxconfig_soap.domain.users import new_sip_password, users
@@ -68,9 +68,14 @@ def replace_hash(connection: sa.Connection, account: Account, new_hash: str) -> 
 
 
 def set_pin(connection: sa.Connection, user_name: str, pin: str) -> bool:
-    """Give a user a new PIN; False when there is no such user."""
+    """Give a user a new PIN from the command line; False when there is no such user."""
     new = users.update().where(users.c.user_name == user_name).values(pin_hash=pins.hash_pin(pin))
-    return connection.execute(new).rowcount > 0
+    if not connection.execute(new).rowcount:
+        return False
+    where_from = {"administrator": "-", "address": "local", "service": "command line"}
+    entry = audit.Entry(**where_from, operation="set-pin", entities=[user_name], outcome=audit.DONE)
+    audit.record(connection, entry)
+    return True
 
 
 def bootstrap(connection: sa.Connection, *, admin_pin: str | None) -> str | None:
@@ -113,11 +118,9 @@ def _ensure_administrators(connection: sa.Connection) -> int:
 
 
 def _create_superadmin(connection: sa.Connection, group_id: int, pin: str) -> None:
-    pin_hash = pins.hash_pin(pin)
     row = {
         "user_name": SUPERADMIN,
-        "pin_hash": pin_hash,
-        "voicemail_pin_hash": pin_hash,
+        "pin_hash": pins.hash_pin(pin),
         "sip_password": new_sip_password(),
     }
     user_id = connection.execute(users.insert().values(row).returning(users.c.id)).scalar_one()

@@ -9,24 +9,16 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import extensions
-from sipxconfig_soap.domain.properties import Flag, Text, by_name, clean_all, column_values
+from sipxconfig_soap.domain.properties import Flag, Rule, Text, by_name, clean_all, column_values
 from sipxconfig_soap.domain.searches import Finder
-from sipxconfig_soap.domain.tables import (
-    TEXT_LIMIT,
-    identity,
-    metadata,
-    one_of,
-    owned_by,
-    text,
-    text_array,
-)
-from sipxconfig_soap.domain.users import users
+from sipxconfig_soap.domain.tables import identity, metadata, one_of, owned_by, text
+from sipxconfig_soap.domain.users import ids_by_field, users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from sipxconfig_soap.domain.work import Query, Work
-    from sipxconfig_soap.errors import Problem, Problems
+    from sipxconfig_soap.errors import Problems
 
 DELAYED, IMMEDIATE = "delayed", "immediate"
 """A ring starts after the one before it, or together with it."""
@@ -41,10 +33,6 @@ PROPERTIES = by_name(
 call_groups = extensions.table("call_groups", PROPERTIES)
 
 
-def _check_type(field: str, value: str) -> Problem | None:
-    return None if value in (DELAYED, IMMEDIATE) else errors.unknown_ring_type(field, value)
-
-
 class _Seconds(NamedTuple):
     """A number of seconds, 0 or more; absent is 0."""
 
@@ -56,8 +44,9 @@ class _Seconds(NamedTuple):
         return value or 0
 
 
-_USER_NAME = Text("userName", required=True, trimmed=True)
-_TYPE = Text("type", required=True, check=_check_type)
+_TYPE = Text(
+    "type", required=True, rule=Rule((DELAYED, IMMEDIATE).__contains__, errors.unknown_ring_type)
+)
 _EXPIRATION = _Seconds("expiration")
 
 rings = sa.Table(
@@ -110,7 +99,7 @@ def add(
             unknownUser, unknownRingType.
     """
     cleaned = clean_all(PROPERTIES, values, work.problems)
-    claims = extensions.claims_of(cleaned)
+    claims = extensions.claims_of(cleaned, values)
     extensions.check(work, claims, "call_group_id")
     rows = _ring_rows(work, ring_values)
     work.problems.check()
@@ -122,9 +111,12 @@ def add(
 
 def _ring_rows(work: Work, ring_values: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Check the rings; an absent position is the ring's place in the document."""
-    cleaned: dict[int, dict[str, Any]] = {
-        index: {
-            "user": _USER_NAME.clean(ring["userName"], work.problems, f"rings[{index}].userName"),
+    ids = ids_by_field(
+        work, {f"rings[{index}].userName": ring["userName"] for index, ring in ring_values.items()}
+    )
+    return [
+        {
+            "user_id": ids.get(f"rings[{index}].userName"),
             "type": _TYPE.clean(ring["type"], work.problems, f"rings[{index}].type"),
             "expiration": _EXPIRATION.clean(
                 ring["expiration"], work.problems, f"rings[{index}].expiration"
@@ -132,24 +124,7 @@ def _ring_rows(work: Work, ring_values: Mapping[int, Mapping[str, Any]]) -> list
             "position": index if ring["position"] is None else ring["position"],
         }
         for index, ring in ring_values.items()
-    }
-    ids = user_ids(work, [ring["user"] for ring in cleaned.values() if ring["user"]])
-    for index, ring in cleaned.items():
-        name = ring.pop("user")
-        ring["user_id"] = ids.get(name)
-        if name and name not in ids and len(name) <= TEXT_LIMIT:
-            work.problems.add(errors.unknown_user(f"rings[{index}].userName", name))
-    return list(cleaned.values())
-
-
-def user_ids(work: Work, user_names: Sequence[str]) -> dict[str, int]:
-    """The ids of those of these users who exist, by userName."""
-    if not user_names:
-        return {}
-    known = sa.select(users.c.user_name, users.c.id).where(
-        users.c.user_name == sa.any_(text_array(user_names))
-    )
-    return {row.user_name: row.id for row in work.execute(known)}
+    ]
 
 
 def _statement() -> sa.Select[Any]:

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain import pool
-from sipxconfig_soap.domain.properties import Flag, Text
+from sipxconfig_soap.domain.properties import Flag, Given, Text
 from sipxconfig_soap.domain.tables import identity, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sipxconfig_soap.domain.properties import Property
+    from sipxconfig_soap.domain.properties import AnyProperty
     from sipxconfig_soap.domain.work import Work
 
 _POOLED = ("name", "extension")
 
 
-def table(name: str, properties: Mapping[str, Property]) -> sa.Table:
+def table(name: str, properties: Mapping[str, AnyProperty]) -> sa.Table:
     """A table with the columns of these properties, name and extension tied to the pool."""
     made = sa.Table(
         name,
@@ -33,9 +33,13 @@ def table(name: str, properties: Mapping[str, Property]) -> sa.Table:
     return made
 
 
-def claims_of(cleaned: Mapping[str, Any]) -> list[pool.Claim]:
+def claims_of(cleaned: Mapping[str, Any], sent: Mapping[str, Any]) -> list[pool.Claim]:
     """What an entity takes from the pool: its name, then its extension."""
-    return [pool.Claim(cleaned[kind], kind, kind) for kind in _POOLED if cleaned[kind] is not None]
+    return [
+        pool.Claim(cleaned[kind], kind, Given(kind, sent[kind]))
+        for kind in _POOLED
+        if cleaned[kind] is not None
+    ]
 
 
 def check(work: Work, claims: Sequence[pool.Claim], owner: str) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
-from sipxconfig_soap.domain.properties import Text
 from sipxconfig_soap.domain.searches import VALUE, Matcher
 from sipxconfig_soap.domain.tables import (
     among,
@@ -49,14 +48,12 @@ def ensure(connection: sa.Connection, table: sa.Table, names: Sequence[str]) -> 
     known = {row.name: row.id for row in connection.execute(wanted)}
     missing = [{"name": name} for name in names if name not in known]
     if missing:
-        connection.execute(insert(table).values(missing).on_conflict_do_nothing())
-        known = {row.name: row.id for row in connection.execute(wanted)}
+        new = insert(table).values(missing)
+        # Who creates the same name at once is waited for, and the row is then there for us too.
+        new = new.on_conflict_do_update(index_elements=["name"], set_={"name": table.c.name})
+        created = connection.execute(new.returning(table.c.name, table.c.id))
+        known |= {row.name: row.id for row in created}
     return [known[name] for name in names]
-
-
-def clean_name(work: Work, field: str, value: str | None) -> str | None:
-    """The trimmed name of a group or branch in a parameter; None for a blank one."""
-    return Text(field, trimmed=True).clean(value, work.problems)
 
 
 class Grouping:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from functools import partial
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import sqlalchemy as sa
+
 from sipxconfig_soap import errors
-from sipxconfig_soap.domain.properties import Text
-from sipxconfig_soap.domain.users import check_no_control, check_sip_user
+from sipxconfig_soap.domain.phone_tables import lines
+from sipxconfig_soap.domain.properties import Rule, Text
+from sipxconfig_soap.domain.tables import among
+from sipxconfig_soap.domain.users import NO_CONTROL, SIP_USER, users
 from sipxconfig_soap.values import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sipxconfig_soap.domain.work import Work
-    from sipxconfig_soap.errors import Problem
+    from sipxconfig_soap.errors import Problems
 
 MAX_PORT = 65535
 
@@ -45,23 +51,26 @@ def is_server(text: str) -> bool:
     return True
 
 
-def _check_server(field: str, value: str) -> Problem | None:
-    if is_server(value):
-        return None
-    return errors.invalid_value(
-        field, value, "is not a host name or IP address with or without port"
-    )
-
-
-_EXTERNAL = (
-    Text("userId", required=True, trimmed=True, check=check_sip_user),
-    Text("displayName", trimmed=True, check=check_no_control),
-    Text("password", check=check_no_control),
-    Text("registrationServer", required=True, trimmed=True, check=_check_server),
-    Text("voiceMail", check=check_no_control),
+_SERVER_RULE = Rule(
+    is_server,
+    partial(errors.invalid_value, reason="is not a host name or IP address with or without port"),
 )
 
-INTERNAL_USER = Text("userId", required=True, trimmed=True)
+_EXTERNAL = (
+    Text("userId", required=True, trimmed=True, rule=SIP_USER),
+    Text("displayName", trimmed=True, rule=NO_CONTROL),
+    Text("password", rule=NO_CONTROL),
+    Text("registrationServer", required=True, trimmed=True, rule=_SERVER_RULE),
+    Text("voiceMail", rule=NO_CONTROL),
+)
+
+_FIELDS = {"addLine": (Text("userId", trimmed=True),), "addExternalLine": _EXTERNAL}
+
+
+def check_lengths(problems: Problems, element: str, values: Mapping[str, Any] | None) -> None:
+    """Check the form of a line that is not going to be added; None is no line."""
+    for each in _FIELDS[element] if values is not None else ():
+        each.check_length((values or {})[each.name], problems, f"{element}.{each.name}")
 
 
 def external_row(work: Work, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,3 +111,39 @@ class LineFacts(NamedTuple):
             return address
         quoted = name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{quoted}"<{address}>'
+
+
+lines_with_users = lines.outerjoin(users, users.c.id == lines.c.user_id)
+"""Lines, each with its user if it is an internal one."""
+
+
+def line_facts() -> tuple[sa.ColumnElement[Any], ...]:
+    """The columns of `LineFacts`, from `lines_with_users`."""
+    return (
+        sa.func.coalesce(users.c.user_name, lines.c.external_user_id),
+        users.c.first_name,
+        sa.func.coalesce(users.c.last_name, lines.c.display_name),
+        lines.c.registration_server,
+    )
+
+
+class HeldLine(NamedTuple):
+    """A line that a phone has: its id, its user if it is internal, and what its uri is made of."""
+
+    id: int
+    user_id: int | None
+    facts: LineFacts
+
+
+def held_lines(work: Work, phone_ids: Sequence[int]) -> Mapping[int, list[HeldLine]]:
+    """The lines of phones in their order, by phone; a phone without lines has an empty list."""
+    held: dict[int, list[HeldLine]] = defaultdict(list)
+    rows: Iterable[Any] = work.execute(
+        sa.select(lines.c.id, lines.c.phone_id, lines.c.user_id, *line_facts())
+        .select_from(lines_with_users)
+        .where(among(lines.c.phone_id, phone_ids))
+        .order_by(lines.c.phone_id, lines.c.id)
+    )
+    for line_id, phone_id, user_id, *facts in rows:
+        held[phone_id].append(HeldLine(line_id, user_id, LineFacts(*facts)))
+    return held

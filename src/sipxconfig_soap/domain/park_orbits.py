@@ -36,7 +36,7 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
         Refused: required, tooLong, reservedName, nameInUse, extensionInUse.
     """
     cleaned = clean_all(PROPERTIES, values, work.problems)
-    claims = extensions.claims_of(cleaned)
+    claims = extensions.claims_of(cleaned, values)
     extensions.check(work, claims, "park_orbit_id")
     for claim in claims[1:]:
         # A call group may be called like its own extension, a park orbit may not.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -14,8 +14,9 @@ from sipxconfig_soap.domain.properties import (
     by_name,
     clean_all,
     column_values,
+    last_values,
     named_edits,
-    parse_edits,
+    parse_all,
 )
 from sipxconfig_soap.domain.searches import Finder, condition, exactly, literally
 from sipxconfig_soap.domain.tables import among, identity, metadata, one_of, text, text_array
@@ -23,7 +24,7 @@ from sipxconfig_soap.domain.tables import among, identity, metadata, one_of, tex
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sipxconfig_soap.domain.properties import Edit
+    from sipxconfig_soap.domain.properties import Edit, Given
     from sipxconfig_soap.domain.searches import Criterion
     from sipxconfig_soap.domain.work import Query, Work
 
@@ -83,7 +84,23 @@ numbers = sa.Sequence("permission_numbers", metadata=metadata)
 SEARCHES = {"byName": exactly(permissions.c.name), "byLabel": literally(permissions.c.label)}
 
 
-_FINDER = Finder(sa.select(permissions).order_by(permissions.c.name), SEARCHES)
+class PermissionView(NamedTuple):
+    """A permission as findPermission shows it."""
+
+    name: str
+    label: str
+    description: str | None
+    default_value: bool
+    type: str
+    built_in: bool
+
+
+_FINDER = Finder(
+    sa.select(*(permissions.c[name] for name in PermissionView._fields)).order_by(
+        permissions.c.name
+    ),
+    SEARCHES,
+)
 
 
 def add(work: Work, values: Mapping[str, Any]) -> None:
@@ -93,7 +110,9 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
         Refused: required, tooLong, duplicatePermission.
     """
     cleaned = clean_all(PROPERTIES, values, work.problems)
-    _check_label(work, cleaned["label"])
+    label = cleaned["label"]
+    if label is not None and _holder(work, label) is not None:
+        work.problems.add(errors.duplicate_permission("label", label))
     work.problems.check()
     name = sa.literal("perm_").concat(sa.cast(numbers.next_value(), sa.String))
     row = column_values(cleaned, permissions) | {"name": name, "type": CALL, "built_in": False}
@@ -102,9 +121,9 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
     )
 
 
-def find(query: Query, criterion: Criterion) -> Iterator[Any]:
+def find(query: Query, criterion: Criterion) -> Iterator[PermissionView]:
     """The permissions that match, by name."""
-    return _FINDER.rows(query, criterion)
+    return map(PermissionView._make, _FINDER.rows(query, criterion))
 
 
 def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], *, delete: bool) -> None:
@@ -114,7 +133,7 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], *, delete: b
         Refused: unknownProperty, required, tooLong, invalidValue, duplicatePermission.
     """
     named = named_edits(edits, PROPERTIES, "Permission", work.problems)
-    cleaned = {} if delete else parse_edits(named, PROPERTIES, work.problems)
+    cleaned = {} if delete else parse_all(PROPERTIES, last_values(named), work.problems)
     found = condition(criterion, SEARCHES, work.problems)
     matched = work.execute(
         sa.select(permissions.c.id, permissions.c.name, permissions.c.label)
@@ -123,11 +142,8 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], *, delete: b
         .with_for_update(),
         found.parameters,
     ).all()
-    if cleaned.get("label"):
-        for row in matched:
-            # Of several permissions that are to get one label, the first could have it.
-            taken = row is not matched[0]
-            _check_label(work, cleaned["label"], of=row, taken=taken)
+    if matched and cleaned.get("label") is not None:
+        _check_label(work, cleaned["label"], matched)
     work.problems.check()
     work.touch(row.name for row in matched)
     these = among(permissions.c.id, [row.id for row in matched])
@@ -144,30 +160,30 @@ def delete_custom(work: Work) -> None:
     work.touch(work.execute(gone).scalars())
 
 
-def _check_label(
-    work: Work, label: str | None, *, of: sa.Row[Any] | None = None, taken: bool = False
-) -> None:
-    """Note a problem when another permission has the label."""
-    if label is None:
-        return
-    others = sa.select(permissions.c.id).where(permissions.c.label == label)
-    if of is not None:
-        others = others.where(permissions.c.id != of.id)
-    if taken or work.execute(others).first() is not None:
-        entity = None if of is None else of.name
-        work.problems.add(errors.duplicate_permission("label", label, entity=entity))
+def _holder(work: Work, label: str) -> int | None:
+    """The id of the permission that has this label, built-in or custom."""
+    return work.execute(sa.select(permissions.c.id).where(permissions.c.label == label)).scalar()
 
 
-def ids_by_name(work: Work, fields: Mapping[str, str]) -> list[int]:
+def _check_label(work: Work, label: str, matched: Sequence[sa.Row[Any]]) -> None:
+    """Note every permission that cannot have the label: who has it keeps it, else the first."""
+    holder = _holder(work, label)
+    free_for = matched[0].id if holder is None else holder
+    for row in matched:
+        if row.id != free_for:
+            work.problems.add(errors.duplicate_permission("label", label, entity=row.name))
+
+
+def ids_by_name(work: Work, given: Mapping[str, Given]) -> list[int]:
     """The ids of permissions by where each name was given; unknown ones are noted as problems."""
-    if not fields:
+    if not given:
         return []
-    wanted = permissions.c.name == sa.any_(text_array(list(fields)))
+    wanted = permissions.c.name == sa.any_(text_array(list(given)))
     found = work.execute(sa.select(permissions.c.name, permissions.c.id).where(wanted))
     known = {row.name: row.id for row in found}
-    for name, field in fields.items():
+    for name, where in given.items():
         if name not in known:
-            work.problems.add(errors.unknown_permission(field, name))
+            work.problems.add(errors.unknown_permission(*where))
     return list(known.values())
 
 

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grouping, jobs
-from sipxconfig_soap.domain.call_groups import user_ids
-from sipxconfig_soap.domain.lines import INTERNAL_USER, LineFacts, external_row
-from sipxconfig_soap.domain.phone_tables import lines, phones
-from sipxconfig_soap.domain.phones import PROPERTIES, SEARCHES, line_facts, sharing
-from sipxconfig_soap.domain.properties import column_values, named_edits, parse_edits
+from sipxconfig_soap.domain.lines import HeldLine, check_lengths, external_row, held_lines
+from sipxconfig_soap.domain.phone_tables import lines, phones, queue_jobs
+from sipxconfig_soap.domain.phones import (
+    PROPERTIES,
+    SEARCHES,
+    holders,
+    serial_columns,
+)
+from sipxconfig_soap.domain.properties import (
+    clean_name,
+    column_values,
+    last_values,
+    named_edits,
+    parse_all,
+)
 from sipxconfig_soap.domain.searches import Condition, condition
 from sipxconfig_soap.domain.tables import among, each_of, id_array
-from sipxconfig_soap.domain.users import users
+from sipxconfig_soap.domain.users import ids_by_field
 from sipxconfig_soap.provisioning.models import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sipxconfig_soap.domain.properties import Edit
     from sipxconfig_soap.domain.searches import Criterion
     from sipxconfig_soap.domain.work import Work
+    from sipxconfig_soap.errors import Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +74,41 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
             refuses (invalidSerialNumber, duplicateSerialNumber, readOnlyProperty, tooManyLines).
     """
     named = named_edits(edits, PROPERTIES, "Phone", work.problems)
-    change = None if actions.delete else _Change(work, named, actions)
-    matched = _lock(work, condition(criterion, SEARCHES, work.problems))
-    if change is None:
+    actions = _with_clean_names(actions, work.problems)
+    matched = _lock(work, condition(criterion, SEARCHES, work.problems), delete=actions.delete)
+    if actions.delete:
+        check_lengths(work.problems, "addLine", actions.add_line)
+        check_lengths(work.problems, "addExternalLine", actions.add_external_line)
         work.problems.check()
         delete(work, matched)
         return
-    change.check(matched)
+    change = _Change(work, matched, named, actions)
+    change.check()
     work.problems.check()
     work.touch(row.serial_number for row in matched)
     if matched:
-        change.apply([row.id for row in matched])
+        change.apply()
 
 
-def _lock(work: Work, matching: Condition) -> Sequence[sa.Row[Any]]:
-    """The matched phones, locked in the order of their ids."""
+def _with_clean_names(actions: Actions, problems: Problems) -> Actions:
+    """The same with trimmed names; blank ones are None and do nothing."""
+    return replace(
+        actions,
+        add_group=clean_name("addGroup", actions.add_group, problems),
+        remove_group=clean_name("removeGroup", actions.remove_group, problems),
+        remove_line_by_user_id=clean_name(
+            "removeLineByUserId", actions.remove_line_by_user_id, problems
+        ),
+    )
+
+
+def _lock(work: Work, matching: Condition, *, delete: bool) -> Sequence[sa.Row[Any]]:
+    """The matched phones, locked in the order of their ids; edits let profiles be written."""
     return work.execute(
-        sa.select(phones).where(matching.where).order_by(phones.c.id).with_for_update(),
+        sa.select(phones)
+        .where(matching.where)
+        .order_by(phones.c.id)
+        .with_for_update(key_share=not delete),
         matching.parameters,
     ).all()
 
@@ -90,13 +118,13 @@ def delete(work: Work, matched: Sequence[sa.Row[Any]]) -> None:
     ids = [row.id for row in matched]
     work.touch(row.serial_number for row in matched)
     jobs.cancel(work, ids)
-    jobs.queue_removals(work, [_files(row) for row in matched])
+    jobs.queue_removals(work.connection, [_files(row) for row in matched])
     work.execute(phones.delete().where(among(phones.c.id, ids)))
 
 
 def delete_all(work: Work) -> None:
     """Delete every phone and every phone group."""
-    delete(work, _lock(work, Condition(sa.true(), {})))
+    delete(work, _lock(work, Condition(sa.true(), {}), delete=True))
     work.execute(grouping.PHONE_GROUPS.groups.delete())
 
 
@@ -106,28 +134,18 @@ def _files(row: sa.Row[Any], *, moved: bool = False) -> jobs.Removal:
     return jobs.Removal(row.serial_number, paths, row.id if moved else None)
 
 
-class _HeldLine(NamedTuple):
-    """A line that a phone has: its id, its user if it is internal, and what its uri is made of."""
-
-    id: int
-    user_id: int | None
-    facts: LineFacts
-
-
 class _Change:
     """What one managePhone changes on the phones that match."""
 
-    def __init__(self, work: Work, edits: list[Edit], actions: Actions) -> None:
+    def __init__(
+        self, work: Work, matched: Sequence[sa.Row[Any]], edits: list[Edit], actions: Actions
+    ) -> None:
         """Check all that does not depend on the phones."""
         self._work = work
+        self._matched = matched
+        self._ids = [row.id for row in matched]
         self._actions = actions
-        self._values = parse_edits(edits, PROPERTIES, work.problems)
-        self._serial = _last_value(edits, "serialNumber")
-        self._add_group = grouping.clean_name(work, "addGroup", actions.add_group)
-        self._remove_group = grouping.clean_name(work, "removeGroup", actions.remove_group)
-        self._remove_user = grouping.clean_name(
-            work, "removeLineByUserId", actions.remove_line_by_user_id
-        )
+        self._values = parse_all(PROPERTIES, last_values(edits), work.problems)
         self._new_lines = self._check_new_lines()
         self._doomed_lines: list[int] = []
         self._moves: dict[int, dict[str, str]] = {}
@@ -139,68 +157,57 @@ class _Change:
         work, actions = self._work, self._actions
         if actions.add_line is not None:
             field = "addLine.userId"
-            name = INTERNAL_USER.clean(actions.add_line["userId"], work.problems, field)
-            ids = user_ids(work, [name] if name else [])
-            if name and name not in ids:
-                work.problems.add(errors.unknown_user(field, name))
-            rows.append({"user_id": ids.get(name or "")})
+            ids = ids_by_field(work, {field: actions.add_line["userId"]})
+            rows.append({"user_id": ids.get(field)})
         if actions.add_external_line is not None:
             rows.append(external_row(work, actions.add_external_line))
         return rows
 
-    def check(self, matched: Sequence[sa.Row[Any]]) -> None:
+    def check(self) -> None:
         """Note what each phone refuses."""
-        if self._values.get("modelId"):
-            self._check_models(matched)
-        if self._values.get("serialNumber"):
-            self._check_serials(matched)
+        if "modelId" in self._values:
+            self._check_models()
+        if self._values.get("serialNumber") is not None:
+            self._check_serials(self._values["serialNumber"])
         if self._touches_lines:
-            self._check_lines(matched)
+            self._check_lines()
 
     @property
     def _touches_lines(self) -> bool:
-        removals = (self._remove_user, self._actions.remove_line_by_uri)
+        actions = self._actions
+        removals = (actions.remove_line_by_user_id, actions.remove_line_by_uri)
         return any((*removals, self._new_lines, "deviceVersion" in self._values))
 
-    def _check_models(self, matched: Sequence[sa.Row[Any]]) -> None:
+    def _check_models(self) -> None:
         model_id = self._values["modelId"]
-        for row in matched:
+        for row in self._matched:
             if row.model_id != model_id:
                 self._work.problems.add(
                     errors.read_only_property("modelId", model_id, entity=row.serial_number)
                 )
 
-    def _check_serials(self, matched: Sequence[sa.Row[Any]]) -> None:
-        """Work out each phone's new serial number; two of them cannot have the same."""
+    def _check_serials(self, sent: str) -> None:
+        """Work out each phone's new serial number: who has it keeps it, else the first gets it."""
         refuse = self._work.problems.add
-        serial = self._serial or ""
-        claimed: set[tuple[str, str]] = set()
-        for row in matched:
-            model = MODELS[row.model_id]
-            cleaned = model.clean_serial(serial)
-            entity = row.serial_number
-            if cleaned is None:
+        wanted = {row.id: serial_columns(MODELS[row.model_id], sent) for row in self._matched}
+        free_for = holders(self._work, wanted.values())
+        for row in self._matched:
+            columns, entity = wanted[row.id], row.serial_number
+            if not columns:
                 refuse(
-                    errors.invalid_serial_number(
-                        "serialNumber", serial, model.model_id, entity=entity
-                    )
+                    errors.invalid_serial_number("serialNumber", sent, row.model_id, entity=entity)
                 )
-                continue
-            columns = {"serial_number": cleaned, "profile_file": model.profile_path(cleaned)}
-            holders = self._work.execute(sharing(columns)).scalars().all()
-            names = {("serial", cleaned), ("file", columns["profile_file"])}
-            if any(holder != row.id for holder in holders) or names & claimed:
-                refuse(errors.duplicate_serial_number("serialNumber", serial, entity=entity))
-            claimed |= names
-            if cleaned != row.serial_number:
+            elif any(free_for.setdefault(pair, row.id) != row.id for pair in columns.items()):
+                refuse(errors.duplicate_serial_number("serialNumber", sent, entity=entity))
+            elif columns["serial_number"] != row.serial_number:
                 self._moves[row.id] = columns
                 self._moved.append(row)
 
-    def _check_lines(self, matched: Sequence[sa.Row[Any]]) -> None:
+    def _check_lines(self) -> None:
         """Find the lines to be removed, and count what is left and added."""
-        held = self._lines_of([row.id for row in matched])
+        held = held_lines(self._work, self._ids)
         adds = self._actions.add_line is not None or self._actions.add_external_line is not None
-        for row in matched:
+        for row in self._matched:
             doomed = self._doomed(held[row.id])
             self._doomed_lines += doomed
             model = MODELS[row.model_id]
@@ -217,37 +224,24 @@ class _Change:
                     )
                 )
 
-    def _lines_of(self, ids: Sequence[int]) -> dict[int, list[_HeldLine]]:
-        """The lines of phones in their order, by phone."""
-        held: dict[int, list[_HeldLine]] = defaultdict(list)
-        rows: Iterable[Any] = self._work.execute(
-            sa.select(lines.c.id, lines.c.phone_id, lines.c.user_id, *line_facts())
-            .select_from(lines.outerjoin(users, users.c.id == lines.c.user_id))
-            .where(among(lines.c.phone_id, ids))
-            .order_by(lines.c.phone_id, lines.c.id)
-        )
-        for line_id, phone_id, user_id, *facts in rows:
-            held[phone_id].append(_HeldLine(line_id, user_id, LineFacts(*facts)))
-        return held
-
-    def _doomed(self, held: list[_HeldLine]) -> list[int]:
+    def _doomed(self, held: list[HeldLine]) -> list[int]:
         """The ids of the lines of one phone that are to be removed."""
         doomed: list[int] = []
+        user, uri = self._actions.remove_line_by_user_id, self._actions.remove_line_by_uri
         for line in held:
-            if line.user_id is not None and line.facts.user_id == self._remove_user:
+            if line.user_id is not None and line.facts.user_id == user:
                 doomed.append(line.id)
                 break
-        uri = self._actions.remove_line_by_uri
         for line in held:
             if line.id not in doomed and line.facts.uri(self._work.rules.domain) == uri:
                 doomed.append(line.id)
                 break
         return doomed
 
-    def apply(self, ids: list[int]) -> None:
+    def apply(self) -> None:
         """Carry everything out, in the order of services.md §6."""
-        work = self._work
-        self._apply_columns(ids)
+        work, ids, actions = self._work, self._ids, self._actions
+        self._apply_columns()
         if self._doomed_lines:
             work.execute(lines.delete().where(among(lines.c.id, self._doomed_lines)))
         for row in self._new_lines:
@@ -261,18 +255,18 @@ class _Change:
             work,
             ids,
             replace=list(self._values["groups"]) if "groups" in self._values else None,
-            add=self._add_group,
-            remove=self._remove_group,
+            add=actions.add_group,
+            remove=actions.remove_group,
         )
-        these = sa.select(phones.c.id, phones.c.serial_number).where(among(phones.c.id, ids))
-        if self._actions.generate_profiles:
-            jobs.queue(work, jobs.PROFILES, these.order_by(phones.c.id))
-        if self._actions.restart:
-            jobs.queue(work, jobs.RESTART, these.order_by(phones.c.id))
+        these = among(phones.c.id, ids)
+        if actions.generate_profiles:
+            queue_jobs(work.connection, jobs.PROFILES, these)
+        if actions.restart:
+            queue_jobs(work.connection, jobs.RESTART, these)
 
-    def _apply_columns(self, ids: list[int]) -> None:
+    def _apply_columns(self) -> None:
         """Store edited columns; each model has its own default version."""
-        work = self._work
+        work, ids = self._work, self._ids
         row = column_values(self._values, phones)
         row.pop("serial_number", None)
         row.pop("model_id", None)
@@ -283,10 +277,4 @@ class _Change:
             work.execute(phones.update().where(among(phones.c.id, ids)).values(row))
         for phone_id, columns in self._moves.items():
             work.execute(phones.update().where(phones.c.id == phone_id).values(columns))
-        jobs.queue_removals(work, [_files(old, moved=True) for old in self._moved])
-
-
-def _last_value(edits: Sequence[Edit], name: str) -> str | None:
-    """The text of the last edit of a property, as it came."""
-    values = [edit.value for edit in edits if edit.name == name]
-    return values[-1] if values else None
+        jobs.queue_removals(work.connection, [_files(old, moved=True) for old in self._moved])

@@ -51,13 +51,17 @@ lines = sa.Table(
 )
 
 
+def queue_jobs(connection: sa.Connection, kind: str, where: sa.ColumnElement[bool]) -> None:
+    """Queue a job of this kind for the phones that match, in the order of their creation.
+
+    Each phone is locked before its job, as by those who change phones; other orders deadlock.
+    """
+    chosen = sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file)
+    chosen = chosen.where(where).order_by(phones.c.id)
+    jobs.queue(connection, kind, chosen.with_for_update(read=True, key_share=True, of=phones))
+
+
 def queue_profiles_of_users(work: Work, user_ids: Sequence[int]) -> None:
     """Queue new profiles for the phones with lines of these users."""
     with_lines = sa.select(lines.c.phone_id).where(among(lines.c.user_id, user_ids))
-    jobs.queue(
-        work,
-        jobs.PROFILES,
-        sa.select(phones.c.id, phones.c.serial_number)
-        .where(phones.c.id.in_(with_lines))
-        .order_by(phones.c.id),
-    )
+    queue_jobs(work.connection, jobs.PROFILES, phones.c.id.in_(with_lines))

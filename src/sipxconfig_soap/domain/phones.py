@@ -9,38 +9,69 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grouping
-from sipxconfig_soap.domain.call_groups import user_ids
-from sipxconfig_soap.domain.lines import INTERNAL_USER, LineFacts
+from sipxconfig_soap.domain.lines import LineFacts, line_facts, lines_with_users
 from sipxconfig_soap.domain.phone_tables import lines, phones
-from sipxconfig_soap.domain.properties import Names, Text, by_name, clean_all, column_values
+from sipxconfig_soap.domain.properties import (
+    Names,
+    Rule,
+    Text,
+    by_name,
+    clean_all,
+    column_values,
+)
 from sipxconfig_soap.domain.searches import VALUE, Finder, Matcher
-from sipxconfig_soap.domain.users import users
+from sipxconfig_soap.domain.users import ids_by_field
 from sipxconfig_soap.provisioning.models import DEVICE_VERSIONS, MODELS, clean_search
+from sipxconfig_soap.values import is_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sipxconfig_soap.domain.searches import Criterion
     from sipxconfig_soap.domain.work import Query, Work
-    from sipxconfig_soap.errors import Problem, Problems
+    from sipxconfig_soap.errors import Problems
     from sipxconfig_soap.provisioning.models import Model
 
 
-def _check_version(field: str, value: str) -> Problem | None:
-    return None if value in DEVICE_VERSIONS else errors.unknown_device_version(field, value)
+class SerialNumber(NamedTuple):
+    """A serial number as sent: what it must be like depends on the model."""
+
+    name: str
+
+    def clean(self, value: str | None, problems: Problems) -> str | None:
+        """It must not be blank."""
+        if value is None or is_blank(value):
+            problems.add(errors.required(self.name))
+            return None
+        return value
+
+    def parse(self, value: str | None, problems: Problems) -> str | None:
+        """An edit's text is checked like any other."""
+        return self.clean(value, problems)
 
 
-def _check_model(field: str, value: str) -> Problem | None:
-    return None if value in MODELS else errors.unknown_model(field, value)
+class ModelId(NamedTuple):
+    """The id of a model of the table, which never changes."""
+
+    name: str
+
+    def clean(self, value: str | None, problems: Problems) -> str | None:
+        """It must be in the table."""
+        rule = Rule(MODELS.__contains__, errors.unknown_model)
+        return Text(self.name, required=True, rule=rule).clean(value, problems)
+
+    def parse(self, value: str | None, _problems: Problems) -> str:
+        """An edit is compared with the stored one, whatever it says."""
+        return value or ""
 
 
-class ReadOnly(NamedTuple):
-    """A property that no edit changes."""
+class Lines(NamedTuple):
+    """The lines, which have elements of their own and are no text to be edited."""
 
     name: str
 
     def clean(self, _value: object, _problems: Problems) -> None:
-        """Not part of what is added through the table of properties."""
+        """Checked with the users they belong to."""
 
     def parse(self, value: str | None, problems: Problems) -> None:
         """Every edit is refused."""
@@ -48,12 +79,12 @@ class ReadOnly(NamedTuple):
 
 
 PROPERTIES = by_name(
-    Text("serialNumber", required=True, trimmed=True),
-    Text("modelId", required=True, check=_check_model),
+    SerialNumber("serialNumber"),
+    ModelId("modelId"),
     Text("description"),
     Names("groups"),
-    ReadOnly("lines"),
-    Text("deviceVersion", check=_check_version),
+    Lines("lines"),
+    Text("deviceVersion", rule=Rule(DEVICE_VERSIONS.__contains__, errors.unknown_device_version)),
 )
 
 
@@ -111,58 +142,61 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
             unknownDeviceVersion, tooManyLines, unknownUser.
     """
     cleaned = clean_all(PROPERTIES, values, work.problems)
-    model = MODELS.get(cleaned["modelId"])
     row = column_values(cleaned, phones)
-    line_users = _line_users(work, values["lines"])
-    if model is not None:
+    line_users = ids_by_field(
+        work, {f"lines[{index}].userId": line["userId"] for index, line in values["lines"].items()}
+    )
+    if (model := MODELS.get(cleaned["modelId"])) is not None:
         row["device_version"] = row["device_version"] or model.default_version
-        if row["serial_number"] is not None:
-            row |= serial_columns(work, model, values["serialNumber"])
-        limit = model.max_lines_for(row["device_version"])
-        if len(line_users) > limit:
-            count = len(line_users)
+        if cleaned["serialNumber"] is not None:
+            row |= _new_serial(work, model, cleaned["serialNumber"])
+        count, limit = len(values["lines"]), model.max_lines_for(row["device_version"])
+        if count > limit:
             work.problems.add(errors.too_many_lines("lines", count, limit, model.model_id))
     work.problems.check()
     phone_id = work.execute(phones.insert().values(row).returning(phones.c.id)).scalar_one()
     if line_users:
         work.execute(
-            lines.insert(), [{"phone_id": phone_id, "user_id": user} for user in line_users]
+            lines.insert(),
+            [{"phone_id": phone_id, "user_id": user} for user in line_users.values()],
         )
     grouping.PHONE_GROUPS.join(work, [phone_id], list(cleaned["groups"]))
     work.touch([row["serial_number"]])
 
 
-def _line_users(work: Work, line_values: Mapping[int, Mapping[str, Any]]) -> list[int]:
-    """The ids of the users of new lines."""
-    names = {
-        field: INTERNAL_USER.clean(line["userId"], work.problems, field)
-        for field, line in ((f"lines[{index}].userId", line) for index, line in line_values.items())
-    }
-    ids = user_ids(work, [name for name in names.values() if name])
-    for field, name in names.items():
-        if name and name not in ids:
-            work.problems.add(errors.unknown_user(field, name))
-    return [ids[name] for name in names.values() if name in ids]
-
-
-def serial_columns(work: Work, model: Model, serial: str) -> dict[str, str]:
+def _new_serial(work: Work, model: Model, sent: str) -> dict[str, str]:
     """The columns of a new phone's serial number; what is wrong with it is noted."""
-    cleaned = model.clean_serial(serial)
-    if cleaned is None:
-        work.problems.add(errors.invalid_serial_number("serialNumber", serial, model.model_id))
-        return {}
-    columns = {"serial_number": cleaned, "profile_file": model.profile_path(cleaned)}
-    if work.execute(sharing(columns)).first() is not None:
-        work.problems.add(errors.duplicate_serial_number("serialNumber", serial))
+    columns = serial_columns(model, sent)
+    if not columns:
+        work.problems.add(errors.invalid_serial_number("serialNumber", sent, model.model_id))
+    elif holders(work, [columns]):
+        work.problems.add(errors.duplicate_serial_number("serialNumber", sent))
     return columns
 
 
-def sharing(columns: Mapping[str, str]) -> sa.Select[Any]:
-    """Selects the ids of phones with this serial number or this profile file."""
-    return sa.select(phones.c.id).where(
-        (phones.c.serial_number == columns["serial_number"])
-        | (phones.c.profile_file == columns["profile_file"])
+def serial_columns(model: Model, sent: str) -> dict[str, str]:
+    """The columns that follow from a serial number; none when the model cannot have it."""
+    cleaned = model.clean_serial(sent)
+    if cleaned is None:
+        return {}
+    return {"serial_number": cleaned, "profile_file": model.profile_path(cleaned)}
+
+
+def holders(work: Work, wanted: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], int]:
+    """The ids of the phones that have these serial numbers or profile files, by column and text."""
+    pairs = {pair for columns in wanted for pair in columns.items()}
+    matching = (phones.c[column] == value for column, value in sorted(pairs))
+    found = work.execute(
+        sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file).where(
+            sa.or_(sa.false(), *matching)
+        )
     )
+    return {
+        (column, value): row["id"]
+        for row in found.mappings()
+        for column, value in row.items()
+        if (column, value) in pairs
+    }
 
 
 def find(query: Query, criterion: Criterion) -> Iterator[PhoneView]:
@@ -177,21 +211,11 @@ def find(query: Query, criterion: Criterion) -> Iterator[PhoneView]:
         yield PhoneView(serial, model, description, groups, views, version)
 
 
-def line_facts() -> tuple[sa.ColumnElement[Any], ...]:
-    """The columns of `LineFacts`, from lines outer joined to users."""
-    return (
-        sa.func.coalesce(users.c.user_name, lines.c.external_user_id),
-        users.c.first_name,
-        sa.func.coalesce(users.c.last_name, lines.c.display_name),
-        lines.c.registration_server,
-    )
-
-
 def _statement() -> sa.Select[Any]:
     facts = sa.func.json_build_array(*line_facts())
     phone_lines = (
         sa.select(sa.func.json_agg(aggregate_order_by(facts, lines.c.id)))
-        .select_from(lines.outerjoin(users, users.c.id == lines.c.user_id))
+        .select_from(lines_with_users)
         .where(lines.c.phone_id == phones.c.id)
         .scalar_subquery()
     )

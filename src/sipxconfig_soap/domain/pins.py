@@ -6,13 +6,13 @@ The parameters stand here and nowhere else; a hash made with others is made anew
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import string
 from threading import BoundedSemaphore
 from typing import NamedTuple
 
 from passlib.context import CryptContext
+from passlib.hash import argon2
 
 TIME_COST = 2
 """Passes over the memory."""
@@ -26,12 +26,16 @@ PARALLELISM = 1
 HASH_LIMIT = 255
 """Characters of a stored hash."""
 
-_COSTS = (MEMORY_COST, TIME_COST, PARALLELISM)
-_HASH = re.compile(
-    r"\$argon2id\$v=19\$m=(\d{1,10}),t=(\d{1,10}),p=(\d{1,8})"
-    r"\$(?:[A-Za-z0-9+/]{4}){2,16}(?:[A-Za-z0-9+/]{2,3})?\$[A-Za-z0-9+/]{43}\Z"
-)
+PIN_LIMIT = 255
+"""Characters of a PIN."""
 
+CHECKSUM_BYTES = 32
+"""Length of what is compared in a hash."""
+
+LEAST_SALT_BYTES = 8
+"""Length of a salt that argon2 takes."""
+
+_COSTS = (MEMORY_COST, TIME_COST, PARALLELISM)
 _context = CryptContext(
     schemes=["argon2"],
     argon2__type="ID",
@@ -70,29 +74,44 @@ _UNKNOWN = hash_pin(secrets.token_hex())
 
 
 def verify_pin(pin: str, stored: str | None) -> Verdict:
-    """Check a PIN against a stored hash; without one (None) it takes as long and is wrong."""
+    """Check a PIN against a stored hash; without one (None) it takes as long and is wrong.
+
+    So it does when the PIN is longer than any that can be set.
+    """
+    if len(pin) > PIN_LIMIT:
+        pin, stored = pin[:PIN_LIMIT], None
     with _slots:
         right = bool(_context.verify(pin, stored or _UNKNOWN))
     ok = right and stored is not None
     return Verdict(ok, ok and bool(_context.needs_update(stored)))
 
 
+def _costs(text: str) -> tuple[int, int, int] | None:
+    """Memory, passes and lanes of a hash of our kind; None when it is none."""
+    if len(text) > HASH_LIMIT or not text.startswith("$argon2id$v=19$"):
+        return None
+    try:
+        parsed = argon2.from_string(text)
+    except (TypeError, ValueError):
+        return None
+    # What is not written as the library writes it is not what it can check.
+    if len(parsed.checksum or b"") != CHECKSUM_BYTES or parsed.to_string() != text:
+        return None
+    costs = int(parsed.memory_cost), int(parsed.rounds), int(parsed.parallelism)
+    return costs if len(parsed.salt) >= LEAST_SALT_BYTES and costs[0] >= 8 * costs[2] else None
+
+
 def is_hash(text: str) -> bool:
     """Whether a text is a hash of our kind, one that a PIN can be checked against."""
-    found = _HASH.match(text)
-    if found is None or len(text) > HASH_LIMIT:
-        return False
-    memory, rounds, lanes = map(int, found.groups())
-    return memory >= 8 * lanes and rounds > 0 and lanes > 0
+    return _costs(text) is not None
 
 
 def is_costlier(text: str) -> bool:
     """Whether checking against this hash would cost more than against one of ours."""
-    found = _HASH.match(text)
-    if found is None:
-        return False
-    costs = map(int, found.groups())
-    return any(cost > limit for cost, limit in zip(costs, _COSTS, strict=True))
+    costs = _costs(text)
+    return costs is not None and any(
+        cost > limit for cost, limit in zip(costs, _COSTS, strict=True)
+    )
 
 
 def random_text(length: int) -> str:

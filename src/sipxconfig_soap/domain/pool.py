@@ -26,6 +26,7 @@ from sipxconfig_soap.values import fold
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sipxconfig_soap.domain.properties import Given
     from sipxconfig_soap.domain.work import Work
     from sipxconfig_soap.errors import Problem
 
@@ -92,19 +93,19 @@ class Claim(NamedTuple):
     Attributes:
         value: the trimmed name or extension.
         kind: one of the kinds above.
-        field: where the request gave it.
+        given: where the request gave it, and as what text.
     """
 
     value: str
     kind: str
-    field: str
+    given: Given
 
 
 def check_reserved(work: Work, claims: Sequence[Claim]) -> None:
     """Note a problem for every value that the system keeps for itself."""
     for claim in claims:
         if claim.value.startswith(RESERVED_PREFIX) or claim.value in work.rules.reserved:
-            work.problems.add(errors.reserved_name(claim.field, claim.value))
+            work.problems.add(errors.reserved_name(*claim.given))
 
 
 def check_free(
@@ -141,7 +142,7 @@ def _in_use(claim: Claim, words: str, *, entity: str | None = None) -> Problem:
     refusal: Callable[..., Problem] = (
         errors.extension_in_use if claim.kind == EXTENSION else errors.name_in_use
     )
-    return refusal(claim.field, claim.value, words, entity=entity)
+    return refusal(*claim.given, words, entity=entity)
 
 
 def check_distinct(work: Work, first: Claim, others: Sequence[Claim]) -> None:
@@ -149,7 +150,7 @@ def check_distinct(work: Work, first: Claim, others: Sequence[Claim]) -> None:
     for claim in others:
         if claim.value == first.value:
             words = f"{_KINDS[first.kind]} itself"
-            work.problems.add(errors.name_in_use(claim.field, claim.value, words))
+            work.problems.add(errors.name_in_use(*claim.given, words))
 
 
 class _Holder(NamedTuple):
@@ -163,18 +164,21 @@ def _owners_of(work: Work, values: Sequence[str]) -> dict[str, _Holder]:
     """Who has which of these values."""
     if not values:
         return {}
-    found = work.execute(
-        sa.select(names).where(names.c.value == sa.any_(text_array(values)))
-    ).mappings()
-    holders = {}
-    for row in found.all():
-        column = next(name for name in _OWNERS if row[name] is not None)
-        table_name, name_column, noun = _OWNERS[column]
+    source: sa.FromClause = names
+    owner_names = []
+    for column, (table_name, name_column, _noun) in _OWNERS.items():
         table = metadata.tables[table_name]
-        owner = work.execute(
-            sa.select(table.c[name_column]).where(table.c.id == row[column])
-        ).scalar_one()
-        words = f"{_KINDS[row['kind']]} of the {noun} {owner}"
+        source = source.outerjoin(table, table.c.id == names.c[column])
+        owner_names.append(table.c[name_column])
+    found = work.execute(
+        sa.select(names, sa.func.coalesce(*owner_names).label("owner"))
+        .select_from(source)
+        .where(names.c.value == sa.any_(text_array(values)))
+    )
+    holders = {}
+    for row in found.mappings():
+        column = next(name for name in _OWNERS if row[name] is not None)
+        words = f"{_KINDS[row['kind']]} of the {_OWNERS[column][2]} {row['owner']}"
         holders[row["value"]] = _Holder({column: row[column]}, words)
     return holders
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import sqlalchemy as sa
 
@@ -21,7 +21,24 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.errors import Problem, Problems
 
-    Check = Callable[[str, str], Problem | None]
+
+class Given(NamedTuple):
+    """Where a request gave a value, and as what text: faults repeat both as they came."""
+
+    field: str
+    text: str
+
+
+class Rule(NamedTuple):
+    """What a text must be like beside its length.
+
+    Attributes:
+        allows: whether a text, trimmed if its property is, may be stored.
+        refusal: the problem of one that may not, from its field and the text as it came.
+    """
+
+    allows: Callable[[str], bool]
+    refusal: Callable[[str, str], Problem]
 
 
 class Property(Protocol):
@@ -46,20 +63,20 @@ class Text:
         name: as the contract spells it.
         required: whether it must not be blank.
         trimmed: whether white space at its ends is dropped: identifiers and names of persons.
-        check: finds out what else may be wrong, given the field and the text.
+        rule: what it must be like.
     """
 
     name: str
     required: bool = False
     trimmed: bool = False
-    check: Check | None = None
+    rule: Rule | None = None
 
     def column(self) -> Any:
         """The column it is stored in."""
         return text(snake_case(self.name), nullable=not self.required)
 
     def clean(self, value: str | None, problems: Problems, field: str | None = None) -> str | None:
-        """Trim and check; a blank text is None."""
+        """Trim and check; a text that is blank or refused is None."""
         field = field or self.name
         if value is None or is_blank(value):
             if self.required:
@@ -68,13 +85,19 @@ class Text:
         kept = trim(value) if self.trimmed else value
         if len(kept) > TEXT_LIMIT:
             problems.add(errors.too_long(field, value, TEXT_LIMIT))
-        elif self.check is not None and (problem := self.check(field, kept)) is not None:
-            problems.add(problem)
+            return None
+        if self.rule is not None and not self.rule.allows(kept):
+            problems.add(self.rule.refusal(field, value))
+            return None
         return kept
 
     def parse(self, value: str | None, problems: Problems) -> str | None:
         """An edit's text is checked like any other."""
         return self.clean(value, problems)
+
+    def check_length(self, value: str | None, problems: Problems, field: str) -> None:
+        """Check the form alone, where the value is not going to be used."""
+        Text(self.name, trimmed=self.trimmed).clean(value, problems, field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,56 +130,52 @@ class Names:
 
     Attributes:
         name: as the contract spells it.
-        check: finds out what may be wrong with a member, given the field and the member.
+        rule: what each of them must be like.
     """
 
     name: str
-    check: Check | None = None
+    rule: Rule | None = None
 
-    def clean(self, value: Iterable[str | None], problems: Problems) -> dict[str, str]:
-        """Check each member; blank ones are dropped, the same one twice is one.
+    def clean(self, value: Iterable[str | None], problems: Problems) -> dict[str, Given]:
+        """Check each member; blank and refused ones are dropped, the same one twice is one.
 
         Returns:
             Where each member was given first, by member, in the order as sent.
         """
-        fields: dict[str, str] = {}
+        given: dict[str, Given] = {}
         for index, member in enumerate(value):
-            self._note(member, f"{self.name}[{index}]", fields, problems)
-        return fields
+            self._note(member, f"{self.name}[{index}]", given, problems)
+        return given
 
-    def parse(self, value: str | None, problems: Problems) -> dict[str, str]:
+    def parse(self, value: str | None, problems: Problems) -> dict[str, Given]:
         """Split the text of an edit and check its members."""
-        fields: dict[str, str] = {}
+        given: dict[str, Given] = {}
         try:
             members = split_members(value or "")
         except ValueError:
             reason = "has a double quote that is not closed"
             problems.add(errors.invalid_value(self.name, value, reason))
-            return fields
+            return given
         for member in members:
-            self._note(member, self.name, fields, problems)
-        return fields
+            self._note(member, self.name, given, problems)
+        return given
 
     def _note(
-        self, value: str | None, field: str, fields: dict[str, str], problems: Problems
+        self, value: str | None, field: str, given: dict[str, Given], problems: Problems
     ) -> None:
-        rule = Text(self.name, trimmed=True, check=self.check)
-        member = rule.clean(value, problems, field)
+        member = Text(self.name, trimmed=True, rule=self.rule).clean(value, problems, field)
         if member is not None:
-            fields.setdefault(member, field)
+            given.setdefault(member, Given(field, value or ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A property that may be named in an edit, to no effect."""
+    """A property of the type that may be given and edited, to no effect."""
 
     name: str
 
-    def clean(self, _value: object, _problems: Problems) -> None:
-        """Whatever is given counts for nothing."""
 
-    def parse(self, _value: str | None, _problems: Problems) -> None:
-        """Whatever is given counts for nothing."""
+AnyProperty: TypeAlias = Property | Ignored
 
 
 class Edit(NamedTuple):
@@ -185,20 +204,24 @@ def split_members(value: str) -> list[str]:
     return members
 
 
-def by_name(*properties: Property) -> dict[str, Property]:
+def by_name(*properties: AnyProperty) -> dict[str, AnyProperty]:
     """A table of properties."""
     return {each.name: each for each in properties}
 
 
 def clean_all(
-    properties: Mapping[str, Property], values: Mapping[str, Any], problems: Problems
+    properties: Mapping[str, AnyProperty], values: Mapping[str, Any], problems: Problems
 ) -> dict[str, Any]:
     """Check every property of something that is added."""
-    return {name: each.clean(values[name], problems) for name, each in properties.items()}
+    return {
+        name: each.clean(values[name], problems)
+        for name, each in properties.items()
+        if not isinstance(each, Ignored)
+    }
 
 
 def named_edits(
-    edits: Sequence[Edit], properties: Mapping[str, Property], type_name: str, problems: Problems
+    edits: Sequence[Edit], properties: Mapping[str, AnyProperty], type_name: str, problems: Problems
 ) -> list[Edit]:
     """The edits that name a property; names are checked even where no edit is carried out."""
     named = []
@@ -213,12 +236,25 @@ def named_edits(
     return named
 
 
-def parse_edits(
-    edits: Iterable[Edit], properties: Mapping[str, Property], problems: Problems
+def last_values(edits: Iterable[Edit]) -> dict[str, str | None]:
+    """The texts of the edits, by property; the last of a repeated one wins."""
+    return {edit.name: edit.value for edit in edits if edit.name is not None}
+
+
+def parse_all(
+    properties: Mapping[str, AnyProperty], values: Mapping[str, str | None], problems: Problems
 ) -> dict[str, Any]:
-    """What the edits say, by property; the last of a repeated one wins."""
-    last = {edit.name: edit.value for edit in edits if edit.name is not None}
-    return {name: properties[name].parse(value, problems) for name, value in last.items()}
+    """Check the text of every property that is edited."""
+    return {
+        name: each.parse(value, problems)
+        for name, value in values.items()
+        if not isinstance(each := properties[name], Ignored)
+    }
+
+
+def clean_name(field: str, value: str | None, problems: Problems) -> str | None:
+    """The trimmed name of something in a parameter; None for a blank one."""
+    return Text(field, trimmed=True).clean(value, problems)
 
 
 def column_values(cleaned: Mapping[str, Any], table: sa.Table) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -11,7 +11,13 @@ from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grants, grouping, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ids_by_name
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
-from sipxconfig_soap.domain.properties import named_edits, parse_edits
+from sipxconfig_soap.domain.properties import (
+    Given,
+    clean_name,
+    last_values,
+    named_edits,
+    parse_all,
+)
 from sipxconfig_soap.domain.searches import Condition, condition
 from sipxconfig_soap.domain.tables import among, id_array, text_array
 from sipxconfig_soap.domain.user_pins import PinChanges, pin_edits
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from sipxconfig_soap.domain.properties import Edit
     from sipxconfig_soap.domain.searches import Criterion
     from sipxconfig_soap.domain.work import Work
+    from sipxconfig_soap.errors import Problems
 
 IN_PROFILES = frozenset({"userName", "sipPassword", "firstName", "lastName"})
 """Properties that stand in the profiles of phones with a line of the user (phones.md §2)."""
@@ -65,13 +72,12 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
             protectedUser).
     """
     named = named_edits(edits, PROPERTIES, "User", work.problems)
-    add_group = grouping.clean_name(work, "addGroup", actions.add_group)
-    remove_group = grouping.clean_name(work, "removeGroup", actions.remove_group)
-    branch = _new_branch(work, actions)
-    matched = _lock(work, condition(criterion, SEARCHES, work.problems))
+    sent, actions = actions, _with_clean_names(actions, work.problems)
+    matched = _lock(work, condition(criterion, SEARCHES, work.problems), delete=actions.delete)
     if actions.delete:
         delete(work, matched)
         return
+    branch = _new_branch(actions, sent, work.problems)
     change = _Change(work, matched, named)
     change.check()
     work.problems.check()
@@ -79,27 +85,45 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
     if not matched:
         return
     change.apply()
-    grouping.USER_GROUPS.apply(work, change.ids, replace=None, add=add_group, remove=remove_group)
+    grouping.USER_GROUPS.apply(
+        work, change.ids, replace=None, add=actions.add_group, remove=actions.remove_group
+    )
     if branch is not None:
         _update(work, change.ids, {"branch_id": branch_id(work, branch)})
 
 
-def _lock(work: Work, matching: Condition) -> Sequence[sa.Row[Any]]:
-    """The matched users, locked in the order of their ids."""
+def _lock(work: Work, matching: Condition, *, delete: bool) -> Sequence[sa.Row[Any]]:
+    """The matched users, locked in the order of their ids.
+
+    Edits leave others free to refer to a user meanwhile, as new rings and lines do.
+    """
     columns = (users.c.id, users.c.user_name, users.c.pin_hash)
     return work.execute(
-        sa.select(*columns).where(matching.where).order_by(users.c.id).with_for_update(),
+        sa.select(*columns)
+        .where(matching.where)
+        .order_by(users.c.id)
+        .with_for_update(key_share=not delete),
         matching.parameters,
     ).all()
 
 
-def _new_branch(work: Work, actions: Actions) -> str | None:
+def _with_clean_names(actions: Actions, problems: Problems) -> Actions:
+    """The same with trimmed names; blank ones are None and do nothing."""
+    return replace(
+        actions,
+        add_group=clean_name("addGroup", actions.add_group, problems),
+        remove_group=clean_name("removeGroup", actions.remove_group, problems),
+        update_branch=clean_name("updateBranch", actions.update_branch, problems),
+        update_group=clean_name("updateGroup", actions.update_group, problems),
+    )
+
+
+def _new_branch(actions: Actions, sent: Actions, problems: Problems) -> str | None:
     """The branch to go to; its two names in the contract must not contradict each other."""
-    branch = grouping.clean_name(work, "updateBranch", actions.update_branch)
-    same = grouping.clean_name(work, "updateGroup", actions.update_group)
+    branch, same = actions.update_branch, actions.update_group
     if branch and same and branch != same:
         reason = f"differs from updateBranch '{branch}', which means the same"
-        work.problems.add(errors.invalid_value("updateGroup", same, reason))
+        problems.add(errors.invalid_value("updateGroup", sent.update_group, reason))
     return branch or same
 
 
@@ -127,7 +151,7 @@ def delete(work: Work, matched: Sequence[sa.Row[Any]]) -> None:
 
 def delete_all(work: Work) -> None:
     """Delete every user but superadmin."""
-    delete(work, _lock(work, Condition(users.c.user_name != SUPERADMIN, {})))
+    delete(work, _lock(work, Condition(users.c.user_name != SUPERADMIN, {}), delete=True))
 
 
 class _Change:
@@ -138,7 +162,8 @@ class _Change:
         self._matched = matched
         self.ids = [row.id for row in matched]
         self._entities = {row.id: row.user_name for row in matched}
-        self._values = parse_edits(edits, PROPERTIES, work.problems)
+        self._sent = last_values(edits)
+        self._values = parse_all(PROPERTIES, self._sent, work.problems)
         self._pins = PinChanges(pin_edits(edits), work.problems)
         self._picked = {row.id: self._pins.pick(row.pin_hash) for row in matched}
         self._claims: list[pool.Claim] = []
@@ -147,7 +172,7 @@ class _Change:
     def check(self) -> None:
         """Note every problem of the edits, of the request's own and of each user."""
         self._permission_ids = ids_by_name(self._work, self._values.get("permissions", {}))
-        self._claims = claims_of(self._values.get("userName"), self._values.get("aliases", {}))
+        self._claims = claims_of(self._values, self._sent)
         pool.check_reserved(self._work, self._claims)
         pool.check_free(self._work, self._claims, "user_id", entities=self._entities)
         if len(self._matched) == 1:
@@ -159,15 +184,14 @@ class _Change:
     def _check_distinct(self, row: sa.Row[Any]) -> None:
         """A user's name and its aliases must differ, whichever of them is edited."""
         name = self._values.get("userName") or row.user_name
-        aliases = self._values.get("aliases")
-        if aliases is None:
-            if "userName" not in self._values:
-                return
-            aliases = dict.fromkeys(self._aliases_of(row.id), "aliases")
-        if name in aliases:
-            field = "aliases" if "aliases" in self._values else "userName"
-            words = "the userName itself" if field == "aliases" else "an alias of the user itself"
-            self._work.problems.add(errors.name_in_use(field, name, words, entity=row.user_name))
+        given: Given | None = None
+        words = "the userName itself"
+        if "aliases" in self._values:
+            given = self._values["aliases"].get(name)
+        elif name != row.user_name and name in self._aliases_of(row.id):
+            given, words = Given("userName", self._sent["userName"] or ""), "an alias of the user"
+        if given is not None:
+            self._work.problems.add(errors.name_in_use(*given, words, entity=row.user_name))
 
     def _aliases_of(self, user_id: int) -> list[str]:
         held = pool.names.c
@@ -180,7 +204,8 @@ class _Change:
         new_name = self._values.get("userName")
         if new_name is not None and new_name != row.user_name:
             what = "cannot be changed"
-            refuse(errors.protected_user("userName", row.user_name, what, new_name))
+            sent = self._sent["userName"]
+            refuse(errors.protected_user("userName", row.user_name, what, sent))
         picked = self._picked[row.id]
         if picked is not None and picked[1] is None:
             refuse(errors.protected_user(picked[0], row.user_name, "cannot be taken away"))

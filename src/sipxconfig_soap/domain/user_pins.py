@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import pins
-from sipxconfig_soap.domain.tables import TEXT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +28,8 @@ class Pin:
         """Check the length."""
         if not value:
             return None
-        if len(value) > TEXT_LIMIT:
-            problems.add(errors.too_long(self.name, value, TEXT_LIMIT))
+        if len(value) > pins.PIN_LIMIT:
+            problems.add(errors.too_long(self.name, value, pins.PIN_LIMIT))
         return value
 
     def parse(self, value: str | None, problems: Problems) -> str | None:
@@ -44,7 +43,7 @@ class NewPins(NamedTuple):
     Attributes:
         pin: in clear text, or None.
         pin_hash: taken over instead of a clear text, or None.
-        voicemail_pin: in clear text; None for the same as the PIN.
+        voicemail_pin: in clear text; None for the same as the PIN, also when that changes.
     """
 
     pin: str | None
@@ -53,9 +52,11 @@ class NewPins(NamedTuple):
 
     def hashed(self) -> dict[str, str | None]:
         """The columns; hashing takes its time, so it is done when all else is right."""
-        pin_hash = pins.hash_pin(self.pin) if self.pin else self.pin_hash
-        voicemail = pins.hash_pin(self.voicemail_pin) if self.voicemail_pin else pin_hash
-        return {"pin_hash": pin_hash, "voicemail_pin_hash": voicemail}
+        own = self.voicemail_pin
+        return {
+            "pin_hash": pins.hash_pin(self.pin) if self.pin else self.pin_hash,
+            "voicemail_pin_hash": pins.hash_pin(own) if own else None,
+        }
 
 
 def pins_of_new(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -10,17 +11,24 @@ import sqlalchemy as sa
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ids_by_name
-from sipxconfig_soap.domain.properties import Names, Text, by_name, clean_all, column_values
+from sipxconfig_soap.domain.properties import (
+    Given,
+    Names,
+    Rule,
+    Text,
+    by_name,
+    clean_all,
+    column_values,
+)
 from sipxconfig_soap.domain.searches import VALUE, Matcher, containing, exactly
-from sipxconfig_soap.domain.tables import identity, metadata, text
+from sipxconfig_soap.domain.tables import identity, metadata, text, text_array
 from sipxconfig_soap.domain.user_pins import Pin, pins_of_new
 from sipxconfig_soap.values import fold, has_control
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sipxconfig_soap.domain.work import Work
-    from sipxconfig_soap.errors import Problem
 
 SIP_PASSWORD_LENGTH = 12
 """Characters of a SIP password that is made up."""
@@ -29,41 +37,42 @@ _SIP_USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})+")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f<>\"(),:;\\\[\]]+@[^@\s\x00-\x1f\x7f-\x9f<>\"(),;\\]+")
 
 
-def check_sip_user(field: str, value: str) -> Problem | None:
-    """Refuse what cannot be the user part of a SIP address."""
-    if _SIP_USER.fullmatch(value):
-        return None
-    return errors.invalid_value(
-        field, value, "has characters that the user part of a SIP address cannot have"
-    )
+def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    return lambda text: pattern.fullmatch(text) is not None
 
 
-def _check_email(field: str, value: str) -> Problem | None:
-    if _EMAIL.fullmatch(value):
-        return None
-    return errors.invalid_value(field, value, "is not an email address")
+SIP_USER = Rule(
+    _matches(_SIP_USER),
+    partial(
+        errors.invalid_value,
+        reason="has characters that the user part of a SIP address cannot have",
+    ),
+)
 
+EMAIL = Rule(_matches(_EMAIL), partial(errors.invalid_value, reason="is not an email address"))
 
-def check_no_control(field: str, value: str) -> Problem | None:
-    """Refuse control characters: the value goes into files and SIP headers."""
-    return (
-        errors.invalid_value(field, value, "has control characters") if has_control(value) else None
-    )
-
+NO_CONTROL = Rule(
+    lambda text: not has_control(text),
+    partial(errors.invalid_value, reason="has control characters"),
+)
+"""For what goes into files and SIP headers."""
 
 PROPERTIES = by_name(
-    Text("userName", required=True, trimmed=True, check=check_sip_user),
+    Text("userName", required=True, trimmed=True, rule=SIP_USER),
     Pin("pintoken"),
     Pin("pin"),
     Text("lastName", trimmed=True),
     Text("firstName", trimmed=True),
-    Text("sipPassword", check=check_no_control),
-    Names("aliases", check=check_sip_user),
-    Text("emailAddress", trimmed=True, check=_check_email),
+    Text("sipPassword", rule=NO_CONTROL),
+    Names("aliases", rule=SIP_USER),
+    Text("emailAddress", trimmed=True, rule=EMAIL),
     Names("groups"),
     Names("permissions"),
     Text("branchName", trimmed=True),
 )
+
+_REFERENCE = Text("userName", required=True, trimmed=True)
+"""How rings and lines name a user."""
 
 users = sa.Table(
     "users",
@@ -71,6 +80,7 @@ users = sa.Table(
     identity(),
     text("user_name", nullable=False),
     text("pin_hash"),
+    # Null: the same as the PIN.
     text("voicemail_pin_hash"),
     text("last_name"),
     text("first_name"),
@@ -108,10 +118,38 @@ SEARCHES = {
 }
 
 
-def claims_of(user_name: str | None, aliases: Mapping[str, str]) -> list[pool.Claim]:
-    """What a user takes from the pool: its name, then its aliases."""
-    claims = [] if user_name is None else [pool.Claim(user_name, pool.USER_NAME, "userName")]
-    return claims + [pool.Claim(alias, pool.ALIAS, field) for alias, field in aliases.items()]
+def claims_of(cleaned: Mapping[str, Any], sent: Mapping[str, Any]) -> list[pool.Claim]:
+    """What a user takes from the pool: its name, then its aliases, as far as they are given."""
+    name = cleaned.get("userName")
+    claims = [
+        pool.Claim(alias, pool.ALIAS, given) for alias, given in cleaned.get("aliases", {}).items()
+    ]
+    if name is not None:
+        claims.insert(0, pool.Claim(name, pool.USER_NAME, Given("userName", sent["userName"])))
+    return claims
+
+
+def ids_by_field(work: Work, sent: Mapping[str, str | None]) -> dict[str, int]:
+    """The ids of the users whose userNames stand in these fields; an alias is none.
+
+    What is wrong is noted: required, tooLong, unknownUser.
+    """
+    names = {field: _REFERENCE.clean(text, work.problems, field) for field, text in sent.items()}
+    wanted = [name for name in names.values() if name is not None]
+    if not wanted:
+        return {}
+    known = {
+        row.user_name: row.id
+        for row in work.execute(
+            sa.select(users.c.user_name, users.c.id).where(
+                users.c.user_name == sa.any_(text_array(wanted))
+            )
+        )
+    }
+    for field, name in names.items():
+        if name is not None and name not in known:
+            work.problems.add(errors.unknown_user(field, sent[field] or ""))
+    return {field: known[name] for field, name in names.items() if name in known}
 
 
 def row_values(cleaned: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +176,7 @@ def add(
         Refused: required, tooLong, invalidValue, reservedName, nameInUse, unknownPermission.
     """
     cleaned = clean_all(PROPERTIES, {"pin": pin, **values}, work.problems)
-    claims = claims_of(cleaned["userName"], cleaned["aliases"])
+    claims = claims_of(cleaned, values)
     pool.check_reserved(work, claims)
     if cleaned["userName"] is not None:
         pool.check_distinct(work, claims[0], claims[1:])

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sipxconfig_soap import logs
+from sipxconfig_soap import incident, logs
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.work import Query, Work
 from sipxconfig_soap.errors import Problems, Refused, Unavailable
@@ -81,11 +81,9 @@ class Call:
         problems: Problems,
     ) -> list[str]:
         """Carry the change out and note it, all in one transaction; it may be run again."""
-        own = Problems()
-        own.found.extend(problems.found)
-        work = Work(connection, self.rules, own)
+        work = Work(connection, self.rules, Problems(problems.found))
         operation.function(work, *arguments)
-        own.check()
+        work.problems.check()
         audit.record(connection, self._entry(service, operation, work.touched, audit.DONE))
         return work.touched
 
@@ -102,8 +100,8 @@ class Call:
         entry = self._entry(service, operation, (), outcome)
         try:
             self.session.write(lambda connection: audit.record(connection, entry))
-        except Unavailable:
-            logs.event(logger, logging.WARNING, "audit entry could not be stored")
+        except Exception as error:  # noqa: BLE001 - the client is told what failed first
+            incident.report(self.reference, error)
 
     def _log(
         self, service: str, operation: Operation, outcome: str, entities: Sequence[str] = ()

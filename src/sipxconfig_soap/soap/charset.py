@@ -28,6 +28,7 @@ _BEGINNINGS = (
 )
 """Byte order marks, and what UTF-16 without one begins with."""
 
+_NAME = re.compile(r"[A-Za-z0-9._:-]+")
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
 
 
@@ -55,8 +56,8 @@ def _supported(name: str) -> str:
 
     The table of names is looked into directly: `codecs.lookup` keeps every name it is asked for.
     """
-    # Normalising drops what is not ASCII, and must not make a known name of an unknown one.
-    known = normalize_encoding(name).lower() if name.isascii() else ""
+    # Normalising drops what cannot stand in a name, and must not make a known one of an unknown.
+    known = normalize_encoding(name).lower() if _NAME.fullmatch(name) else ""
     encoding = _SUPPORTED.get(aliases.get(known, known))
     if encoding is None:
         called = f" '{name[:40]}'" if name.isprintable() else ""

@@ -29,6 +29,7 @@ class SoapVersion:
         content_type: of its answers; UTF-8 in upper case, since SOAP4R cannot read the other.
         actor: name of the attribute that addresses a header to somebody.
         next_actor: the URI by which every receiver is meant.
+        ultimate: the URI by which the last receiver is meant; "" when it has none.
         head: the bytes of an answer before the Body's content.
         tail: the bytes after it.
     """

@@ -49,11 +49,11 @@ class Gate:
         login = read_basic(request.header("HTTP_AUTHORIZATION"))
         if login is None:
             raise Refusal(self._unauthorized())
-        _hold(self._throttle.pause(login.user_name, request.address))
+        _hold(self._throttle.pause(login.counted_as, request.address))
         account = accounts.find_account(session, login.user_name) if login.can_exist else None
         if account is None or not self._verified.knows(login, account.pin_hash):
             self._examine(login, account, request.address, session)
-        self._throttle.succeeded(login.user_name, request.address)
+        self._throttle.succeeded(login.counted_as, request.address)
         if account is None or not account.administrator:
             raise Refusal(plain(403, "This user is not an administrator."))
         return account
@@ -62,15 +62,15 @@ class Gate:
         self, login: Credentials, account: Account | None, address: str, session: Session
     ) -> None:
         """Check a PIN, one attempt for a name at a time; an unknown user's takes as long."""
-        with self._throttle.turn(login.user_name):
+        with self._throttle.turn(login.counted_as):
             stored = None if account is None else account.pin_hash
             # While waiting, the same login may have been found right, or its name paused.
             if self._verified.knows(login, stored):
                 return
-            _hold(self._throttle.admit(login.user_name, address))
+            _hold(self._throttle.admit(login.counted_as, address))
             verdict = pins.verify_pin(login.pin, stored)
             if account is None or stored is None or not verdict.ok:
-                self._throttle.failed(login.user_name, address)
+                self._throttle.failed(login.counted_as, address)
                 # A name that is nobody's may well be a PIN in the wrong field.
                 name = account.user_name if account else None
                 logs.event(_logger, logging.WARNING, "login failed", user=name, address=address)

@@ -32,6 +32,11 @@ class Credentials(NamedTuple):
     pin: str
 
     @property
+    def counted_as(self) -> str:
+        """The name under which failures are counted; all impossible ones are one."""
+        return self.user_name if self.can_exist else ""
+
+    @property
     def can_exist(self) -> bool:
         """Whether a user of that name is possible at all, and the database can be asked."""
         return len(self.user_name) <= TEXT_LIMIT and not has_control(self.user_name)

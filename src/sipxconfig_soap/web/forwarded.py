@@ -99,7 +99,8 @@ def _through_proxies(peer: str, chain: list[str], trusted: Networks) -> tuple[st
         known = read_address(text)
         if known is None:
             break
-        address = str(known)
+        # A zone of an IPv6 address means something on the proxy only.
+        address = str(known).partition("%")[0]
         if not _is_trusted(known, trusted):
             break
         proxies += 1

@@ -1,0 +1,63 @@
+"""PINs and their hashes, as far as they can be looked at without a server (services.md §3)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from passlib.hash import argon2
+
+from sipxconfig_soap.domain import pins
+
+HASH = pins.hash_pin("1234")
+HEAD, SALT, DIGEST = HASH.rpartition("p=1")[0] + "p=1", *HASH.split("$")[-2:]
+
+
+def test_a_pin_is_known_again() -> None:
+    assert pins.verify_pin("1234", HASH) == (True, False)
+    assert pins.verify_pin("12345", HASH) == (False, False)
+    assert pins.verify_pin("1234", None) == (False, False)
+
+
+def test_a_hash_with_other_parameters_is_to_be_made_anew() -> None:
+    cheap = argon2.using(type="ID", time_cost=1, memory_cost=8192, parallelism=1).hash("1234")
+    assert pins.is_hash(cheap)
+    assert pins.verify_pin("1234", cheap) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEAD}$AAAAAAAA${DIGEST}",
+        f"{HEAD}$$",
+        f"{HEAD}${SALT}${DIGEST[:-3]}",
+        f"{HEAD}${SALT}${DIGEST[:-1]}B",
+        f"{HEAD}${SALT}${DIGEST}".replace("m=19456", "m=0000019456"),
+        f"{HEAD}${SALT}${DIGEST}".replace("m=19456", "m=١٩٤٥٦"),
+        f"{HEAD}${SALT}${DIGEST}".replace("argon2id", "argon2i"),
+        f"{HEAD}${SALT}${DIGEST}".replace("m=19456", "m=4"),
+        f"{HEAD}${SALT}${DIGEST}".replace("t=2", "t=0"),
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "",
+    ],
+)
+def test_what_no_pin_can_be_checked_against_is_no_hash(text: str) -> None:
+    assert not pins.is_hash(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_counts_as_a_hash_can_be_checked_against(data: st.DataObject) -> None:
+    place = data.draw(st.integers(len(HEAD), len(HASH) - 1))
+    letter = data.draw(st.sampled_from("ABCDEFGHabcdefgh0123456789+/$="))
+    changed = HASH[:place] + letter + HASH[place + data.draw(st.integers(0, 1)) :]
+    if pins.is_hash(changed):
+        assert pins.verify_pin("1234", changed).ok == (changed == HASH)
+    else:
+        assert changed != HASH
+
+
+@pytest.mark.parametrize("costs", ["m=19457,t=2,p=1", "m=19456,t=3,p=1", "m=19456,t=2,p=2"])
+def test_a_hash_with_greater_costs_is_told_from_ours(costs: str) -> None:
+    assert not pins.is_costlier(HASH)
+    assert pins.is_costlier(HASH.replace("m=19456,t=2,p=1", costs))

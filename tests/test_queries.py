@@ -1,0 +1,231 @@
+"""How many statements an operation takes, however many entities it is about.
+
+Reads take one or two; what a change takes depends on what it does and not on how many entities
+match.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from sipxconfig_soap.db import Reading
+from tests.support.soap import children, envelope
+from tests.support.system import System, edits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sipxconfig_soap.db import Database
+    from tests.support.soap import Soap
+
+READS: list[tuple[str, dict[str, Any]]] = [
+    ("findPermission", {}),
+    ("findPermission", {"search": {"byName": "perm_1"}}),
+    ("findPermission", {"search": {"byLabel": "label 1"}}),
+    ("getCallGroups", {}),
+    ("getParkOrbits", {}),
+    ("findUser", {}),
+    ("findUser", {"search": {"byUserName": "u1"}}),
+    ("findUser", {"search": {"byFuzzyUserNameOrAlias": "u"}}),
+    ("findUser", {"search": {"byGroup": "G"}}),
+    ("findPhone", {}),
+    ("findPhone", {"search": {"bySerialNumber": "p1"}}),
+    ("findPhone", {"search": {"byGroup": "G"}}),
+]
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("managePermission", {"edit": edits(description="x", defaultValue="true")}),
+    ("managePermission", {"deletePermission": True}),
+    ("manageUser", {"edit": edits(firstName="x", sipPassword=None, aliases=None)}),
+    ("manageUser", {"edit": edits(groups="A,B", permissions="Mobile", branchName="B")}),
+    ("manageUser", {"edit": edits(pin="1234")}),
+    ("manageUser", {"addGroup": "H", "removeGroup": "G", "updateBranch": "C"}),
+    ("manageUser", {"deleteUser": True}),
+    ("managePhone", {"edit": edits(description="x", groups="A,B", deviceVersion=None)}),
+    ("managePhone", {"removeLineByUserId": "u1", "addLine": {"userId": "u1"}, "addGroup": "H"}),
+    ("managePhone", {"generateProfiles": True, "restart": True}),
+    ("managePhone", {"deletePhone": True}),
+    ("resetServices", {"callGroup": True, "parkOrbit": True, "permission": True}),
+    ("resetServices", {"phone": True, "user": True, "superAdmin": True}),
+]
+MOST_OF_A_CHANGE = 25
+
+
+def ids(operations: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    return [f"{name} {' '.join(map(str, values.values()))[:60]}" for name, values in operations]
+
+
+@pytest.fixture
+def system(soap: Soap, database: Database) -> System:
+    return System(soap, database)
+
+
+def populate(system: System, count: int) -> None:
+    """Add so many entities of every kind, each with some of what it may have."""
+    many = f"generate_series(1, {count}) n"
+    with system.database.engine.begin() as connection:
+        for statement in (
+            "INSERT INTO user_groups (name) VALUES ('G'), ('H')",
+            "INSERT INTO phone_groups (name) VALUES ('G'), ('H')",
+            (
+                "INSERT INTO permissions (name, label, default_value, type, built_in)"
+                f" SELECT 'perm_' || n, 'label ' || n, false, 'CALL', false FROM {many}"
+            ),
+            (
+                "WITH new AS (INSERT INTO users (user_name, sip_password, first_name)"
+                f" SELECT 'u' || n, 'x', 'U' FROM {many} RETURNING id, user_name)"
+                " INSERT INTO names (value, folded, kind, user_id)"
+                " SELECT user_name, user_name, 'userName', id FROM new UNION ALL"
+                " SELECT 'a-' || user_name, 'a-' || user_name, 'alias', id FROM new"
+            ),
+            (
+                "INSERT INTO user_group_members (entity_id, group_id) SELECT u.id, g.id"
+                " FROM users u, user_groups g WHERE u.user_name <> 'superadmin'"
+            ),
+            (
+                "INSERT INTO user_permissions (user_id, permission_id, enabled)"
+                " SELECT u.id, p.id, true FROM users u, permissions p"
+                " WHERE p.name IN ('perm_1', '900Dialing')"
+            ),
+            (
+                "WITH new AS (INSERT INTO call_groups (name, enabled)"
+                f" SELECT 'c' || n, true FROM {many} RETURNING id, name)"
+                " INSERT INTO names (value, folded, kind, call_group_id)"
+                " SELECT name, name, 'name', id FROM new"
+            ),
+            (
+                "INSERT INTO rings (call_group_id, user_id, type, expiration, position)"
+                " SELECT c.id, u.id, 'delayed', 1, 0 FROM call_groups c, users u"
+                " WHERE u.user_name = 'u1'"
+            ),
+            (
+                "WITH new AS (INSERT INTO park_orbits (name, enabled)"
+                f" SELECT 'o' || n, true FROM {many} RETURNING id, name)"
+                " INSERT INTO names (value, folded, kind, park_orbit_id)"
+                " SELECT name, name, 'name', id FROM new"
+            ),
+            (
+                "INSERT INTO phones (serial_number, model_id, profile_file)"
+                f" SELECT 'p' || n, 'bria', 'p' || n || '.ini' FROM {many}"
+            ),
+            (
+                "INSERT INTO phone_group_members (entity_id, group_id) SELECT p.id, g.id"
+                " FROM phones p, phone_groups g WHERE g.name = 'G'"
+            ),
+            (
+                "INSERT INTO lines (phone_id, user_id) SELECT p.id, u.id FROM phones p, users u"
+                " WHERE u.user_name = 'u1'"
+            ),
+        ):
+            connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def statements(system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Collects the statements that are sent meanwhile."""
+    sent: list[str] = []
+    run = Reading.run
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
+        sent.append(statement)
+
+    def noted_run(reading: Reading, *arguments: Any) -> Any:
+        sent.append(str(reading.statement))
+        return run(reading, *arguments)
+
+    sa.event.listen(system.database.engine, "before_cursor_execute", note)
+    monkeypatch.setattr(Reading, "run", noted_run)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(system.database.engine, "before_cursor_execute", note)
+        monkeypatch.undo()
+
+
+def send(system: System, operation: str, values: dict[str, Any]) -> bytes:
+    """Send one request and no other, valid or not."""
+    service = "SystemService"
+    if operation != "systemInfo":
+        kind = operation.removeprefix("find").removeprefix("manage").removeprefix("get")
+        service = {"resetServices": "TestService"}.get(operation, f"{kind.rstrip('s')}Service")
+    name = operation[0].upper() + operation[1:]
+    response = system.soap.client.request(
+        "POST",
+        f"/sipxconfig/services/{service}",
+        envelope(f"<{name}>{children(values)}</{name}>"),
+        {"Content-Type": "text/xml"},
+    )
+    return response.body
+
+
+def count_of(system: System, monkeypatch: pytest.MonkeyPatch, *request: Any) -> int:
+    """How many statements a request takes beside the one that reads the account of who calls."""
+    with statements(system, monkeypatch) as sent:
+        send(system, *request)
+    return len(sent) - 1
+
+
+def clear(system: System) -> None:
+    """Empty the system but for what it was made with."""
+    kinds = ("callGroup", "parkOrbit", "phone", "permission", "user", "superAdmin")
+    system.do("resetServices", **dict.fromkeys(kinds, True))
+    with system.database.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM user_groups WHERE name <> 'administrators'")
+        connection.exec_driver_sql("DELETE FROM branches")
+        connection.exec_driver_sql("DELETE FROM jobs")
+
+
+def test_every_request_reads_the_account_in_one_statement(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.do("findUser")
+    assert count_of(system, monkeypatch, "systemInfo", {}) == 0
+
+
+@pytest.mark.parametrize(("operation", "values"), READS, ids=ids(READS))
+def test_a_read_takes_one_or_two_statements(
+    system: System, monkeypatch: pytest.MonkeyPatch, operation: str, values: dict[str, Any]
+) -> None:
+    found = []
+    for count in (1, 10, 500):
+        clear(system)
+        populate(system, count)
+        assert 1 <= count_of(system, monkeypatch, operation, values) <= 2
+        found.append(send(system, operation, values).count(b"</item>"))
+    unique = {"bySerialNumber", "byUserName", "byName", "byLabel"}
+    if unique & values.get("search", {}).keys():
+        assert found == [1, 1, 1]
+    else:
+        assert found[2] - found[1] >= 490
+
+
+@pytest.mark.parametrize(("operation", "values"), CHANGES, ids=ids(CHANGES))
+def test_a_change_takes_as_many_statements_for_many_as_for_few(
+    system: System, monkeypatch: pytest.MonkeyPatch, operation: str, values: dict[str, Any]
+) -> None:
+    counts = []
+    for count in (2, 100):
+        clear(system)
+        populate(system, count)
+        counts.append(count_of(system, monkeypatch, operation, values))
+    assert counts[0] == counts[1]
+    assert counts[0] <= MOST_OF_A_CHANGE
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [("manageUser", "userName"), ("managePhone", "serialNumber"), ("managePermission", "label")],
+)
+def test_a_refusal_of_many_takes_as_many_statements_as_that_of_few(
+    system: System, monkeypatch: pytest.MonkeyPatch, operation: str, name: str
+) -> None:
+    counts = []
+    for count in (2, 100):
+        clear(system)
+        populate(system, count)
+        counts.append(count_of(system, monkeypatch, operation, {"edit": edits((name, "x"))}))
+        assert send(system, operation, {"edit": edits((name, "x"))}).count(b"<error") >= count - 1
+    assert counts[0] == counts[1]
