@@ -30,6 +30,8 @@ _NUMBER = re.compile(r"[0-9]{1,12}\Z")
 _REALM = re.compile(r"[ !#-\[\]-~]{1,255}\Z")
 _URL_PATH = re.compile(r"[A-Za-z0-9/._~-]*\Z")
 _SEPARATORS = re.compile(r"[,\s]+")
+_EXTENSION = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/#-]{1,64}\Z")
+_SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?\Z")
 _LONGEST_NAME = 255
 _LAST_PORT = 65535
 _DRIVERS = frozenset({"postgres", "postgresql", "postgresql+psycopg2"})
@@ -202,3 +204,53 @@ def _is_base_url(parts: SplitResult) -> bool:
         and not parts.fragment
         and _URL_PATH.match(parts.path) is not None
     )
+
+
+def profile_root(given: str) -> Path | None:
+    """An absolute directory; ``auto`` is decided by the data directory."""
+    return None if given == "auto" else data_dir(given)
+
+
+def sip_server(given: str) -> str | None:
+    """A host name or address with or without a port, IPv6 in brackets; empty is none."""
+    if not given:
+        return None
+    try:
+        host_and_port(given)
+    except ValueError:
+        try:
+            host_and_port(f"{given}:5060")
+        except ValueError:
+            raise ValueError("host or host:port, an IPv6 address in brackets") from None
+    return given
+
+
+def optional_port(given: str) -> int | None:
+    """A port; empty is none."""
+    return whole_number(1, _LAST_PORT)(given) if given else None
+
+
+def extension(given: str) -> str:
+    """What a phone can dial."""
+    if not _EXTENSION.match(given):
+        raise ValueError("a number or name that can be dialled, such as 101")
+    return given
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """A reader of a number of seconds from ``least`` to ``most``."""
+
+    def parse(given: str) -> float:
+        if not _SECONDS.match(given) or not least <= float(given) <= most:
+            raise ValueError(f"a number of seconds from {least:g} to {most:g}")
+        return float(given)
+
+    return parse
+
+
+def many_seconds(given: str) -> tuple[float, ...]:
+    """Numbers of seconds, each at most a day."""
+    try:
+        return tuple(seconds(0, 86400)(each) for each in _members(given))
+    except ValueError:
+        raise ValueError("numbers of seconds, such as 10 60 300 900") from None

@@ -151,6 +151,39 @@ class Settings:
         "Names and extensions that nothing may take, separated by commas or white space.",
     )
     test_service: bool = _row("true", read.flag, "Whether TestService, which deletes, is there.")
+    profile_root: Path = _row(
+        "auto",
+        read.profile_root,
+        "Directory of the files that phones fetch; `auto` is `profiles` in the data directory.",
+    )
+    sip_proxy: str | None = _row(
+        "",
+        read.sip_server,
+        "SIP proxy that restarts of phones are sent to, `host` or `host:port`; without it the "
+        "address of the SIP domain.",
+    )
+    sip_registrar_port: int | None = _row(
+        "",
+        read.optional_port,
+        "Port of the registrar in the profiles of internal lines; without it phones decide.",
+    )
+    voicemail_extension: str = _row(
+        "101", read.extension, "Number that phones dial for their messages."
+    )
+    auth_user: Literal["instrument", "plain"] = _row(
+        "instrument",
+        read.one_of("instrument", "plain"),
+        "How phones log in at the registrar: `instrument` adds the serial number to the name "
+        "where the phone's family can, as sipXecs wants it; `plain` for other registrars.",
+    )
+    restart_spacing: float = _row(
+        "1", read.seconds(0.01, 3600), "Seconds between the starts of two restarts."
+    )
+    job_retry_delays: tuple[float, ...] = _row(
+        "10 60 300 900",
+        read.many_seconds,
+        "Seconds to wait before each further try of a job; after the last one it has failed.",
+    )
     log_level: str = _row(
         "info",
         read.one_of("debug", "info", "warning", "error", "critical"),
@@ -180,6 +213,7 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         found["realm"] = found["realm"] or found["domain"]
+        found["profile_root"] = found["profile_root"] or found["data_dir"] / "profiles"
         return cls(**found)
 
     @property

@@ -66,7 +66,7 @@ def database_url(settings: Settings, *, create: bool) -> Iterator[str]:
 
 @contextmanager
 def open_database(
-    settings: Settings, *, create: bool = False, check: bool = True
+    settings: Settings, *, create: bool = False, check: bool = True, pool_size: int = 1
 ) -> Iterator[Database]:
     """The database for a command.
 
@@ -74,9 +74,10 @@ def open_database(
         settings: where it is.
         create: whether data of the embedded one may be created.
         check: whether its schema must be current.
+        pool_size: how many connections the command needs at most.
     """
     with database_url(settings, create=create) as url:
-        database = Database(url, pool_size=1)
+        database = Database(url, pool_size=pool_size)
         try:
             if check:
                 require_current(database)

@@ -1,4 +1,4 @@
-"""``sipxconfig-soap jobs`` and ``sipxconfig-soap audit``."""
+"""What listings have in common, and ``sipxconfig-soap audit``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_da
 from sipxconfig_soap.cli.output import json_line, print_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-JOB_COLUMNS = (
-    *("id", "kind", "serial", "state", "reason"),
-    *("attempts", "created", "finished"),
-)
 AUDIT_COLUMNS = (
     *("time", "administrator", "address", "service", "operation"),
     *("outcome", "entities"),
@@ -46,25 +42,13 @@ def _since(
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-@click.command()
-@click.option("--state", help="Only jobs in this state.")
-@click.option("--serial", help="Only jobs of the phone with this serial number.")
-@json_option
-@data_dir_option
-def jobs(state: str | None, serial: str | None, as_json: bool, data_dir: Path | None) -> None:
-    """List the jobs for phones, oldest first."""
-    from sipxconfig_soap.domain.jobs import list_jobs  # noqa: PLC0415 - loads the tables
-
-    settings = load_settings(data_dir=data_dir)
-    with open_database(settings) as database, database.engine.connect() as connection:
-        rows = list_jobs(connection, state=state, serial=serial)
-        _show(rows, JOB_COLUMNS, as_json=as_json)
+def since_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option ``--since`` with this help."""
+    return click.option("--since", callback=_since, help=text)
 
 
 @click.command()
-@click.option(
-    "--since", callback=_since, help="Only from this time on: 12h, 7d or 2026-01-31T08:00."
-)
+@since_option("Only from this time on: 12h, 7d or 2026-01-31T08:00.")
 @click.option("--user", help="Only what this administrator did.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most.")
 @json_option
@@ -78,10 +62,10 @@ def audit(
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database, database.engine.connect() as connection:
         rows = list_entries(connection, since=since, user=user, limit=limit)
-        _show(rows, AUDIT_COLUMNS, as_json=as_json)
+        show(rows, AUDIT_COLUMNS, as_json=as_json)
 
 
-def _show(rows: Iterable[Any], columns: tuple[str, ...], *, as_json: bool) -> None:
+def show(rows: Iterable[Any], columns: tuple[str, ...], *, as_json: bool) -> None:
     """Print these columns of the rows."""
     found = ({name: getattr(row, name) for name in columns} for row in rows)
     if as_json:

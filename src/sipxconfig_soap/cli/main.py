@@ -13,9 +13,12 @@ from sipxconfig_soap import __version__
 from sipxconfig_soap.cli.admin import admin
 from sipxconfig_soap.cli.database import explain
 from sipxconfig_soap.cli.doctor import doctor
-from sipxconfig_soap.cli.listings import audit, jobs
+from sipxconfig_soap.cli.jobs import jobs
+from sipxconfig_soap.cli.listings import audit
 from sipxconfig_soap.cli.migrate import migrate
+from sipxconfig_soap.cli.profiles import profile, profiles
 from sipxconfig_soap.cli.serve import serve
+from sipxconfig_soap.cli.worker import worker
 from sipxconfig_soap.cli.wsdl import wsdl
 from sipxconfig_soap.embedded import EmbeddedError
 from sipxconfig_soap.errors import Unavailable
@@ -56,5 +59,5 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
-for _command in (serve, migrate, admin, wsdl, jobs, audit, doctor):
+for _command in (serve, worker, migrate, admin, wsdl, jobs, profile, profiles, audit, doctor):
     main.add_command(_command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.admin import SUPERADMIN
 from sipxconfig_soap.cli.database import database_url, require_current
 from sipxconfig_soap.cli.output import warn
+from sipxconfig_soap.cli.worker import beside
 from sipxconfig_soap.settings import (
     DEFAULT_DOMAIN,
     SETTINGS,
@@ -44,8 +46,9 @@ def _option(setting: Setting, name: str) -> Callable[..., Any]:
 
 @click.command()
 @_setting_options
-def serve(**options: Any) -> None:
-    """Start the server.
+@click.option("--worker/--no-worker", default=True, help="Whether it carries out jobs as well.")
+def serve(*, worker: bool, **options: Any) -> None:
+    """Start the server, and a worker for the jobs beside it.
 
     Every option can be given as an environment variable instead. Two settings can only be:
     SIPXCONFIG_DATABASE_URL (an own PostgreSQL; without it the embedded one is started) and
@@ -74,7 +77,8 @@ def serve(**options: Any) -> None:
                 "It was made up just now and is not shown again; "
                 "sipxconfig-soap admin set-pin sets another."
             )
-        server.run(settings, lambda: _build(settings, url), lambda url: _announce(settings, url))
+        with beside(options) if worker else nullcontext():
+            server.run(settings, lambda: _build(settings, url), lambda at: _announce(settings, at))
 
 
 def _prepare(settings: Settings, url: str) -> str | None:

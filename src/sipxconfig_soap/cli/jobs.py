@@ -1,0 +1,124 @@
+"""``sipxconfig-soap jobs``: seeing what is done for phones, trying again, tidying up."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_database
+from sipxconfig_soap.cli.listings import json_option, show, since_option
+from sipxconfig_soap.cli.output import cell, json_line
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipxconfig_soap.db import Database
+
+COLUMNS = (
+    *("id", "kind", "serial", "state", "reason"),
+    *("attempts", "created", "finished"),
+)
+FOLLOW_SECONDS = 1.0
+"""How often ``--follow`` looks."""
+
+FOLLOW_OVERLAP = timedelta(minutes=5)
+"""By how much two looks overlap: a job shows when its transaction is committed."""
+
+
+def _state(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    from sipxconfig_soap.domain.jobs import STATES  # noqa: PLC0415 - loads the tables
+
+    if value is not None and value not in STATES:
+        raise click.BadParameter(f"{value!r} is none of {', '.join(STATES)}")
+    return value
+
+
+@click.group(invoke_without_command=True)
+@click.option("--state", callback=_state, help="Only jobs in this state.")
+@click.option("--serial", help="Only jobs of the phone with this serial number.")
+@since_option("Only jobs queued from this time on: 12h, 7d or 2026-01-31T08:00.")
+@click.option("--follow", is_flag=True, help="Go on printing jobs whenever their state changes.")
+@json_option
+@data_dir_option
+@click.pass_context
+def jobs(
+    context: click.Context,
+    /,
+    *,
+    follow: bool,
+    as_json: bool,
+    data_dir: Path | None,
+    **chosen: Any,
+) -> None:
+    """List the jobs for phones, oldest first."""
+    if context.invoked_subcommand is not None:
+        return
+    from sipxconfig_soap.domain.jobs import list_jobs  # noqa: PLC0415 - loads the tables
+
+    settings = load_settings(data_dir=data_dir)
+    with open_database(settings) as database:
+        if follow:
+            _follow(database, chosen, as_json=as_json)
+        with database.engine.connect() as connection:
+            show(list_jobs(connection, **chosen), COLUMNS, as_json=as_json)
+
+
+def _follow(database: Database, chosen: dict[str, Any], *, as_json: bool) -> None:
+    """Print a line for every job, and another one whenever its state or reason changes."""
+    from sipxconfig_soap.domain.jobs import list_jobs  # noqa: PLC0415
+
+    seen: dict[int, tuple[str, str | None]] = {}
+    newest: datetime | None = None
+    while True:
+        # What ended long before the last one has been seen.
+        since = None if newest is None else newest - FOLLOW_OVERLAP
+        with database.engine.connect() as connection:
+            for row in list_jobs(connection, ended_since=since, **chosen):
+                if seen.get(row.id) != (row.state, row.reason):
+                    seen[row.id] = (row.state, row.reason)
+                    values = {name: getattr(row, name) for name in COLUMNS}
+                    click.echo(
+                        json_line(values) if as_json else "  ".join(map(cell, values.values()))
+                    )
+                if row.finished is not None:
+                    newest = max(newest or row.finished, row.finished)
+        time.sleep(FOLLOW_SECONDS)
+
+
+@jobs.command()
+@click.argument("numbers", type=int, nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All jobs that have failed.")
+@data_dir_option
+def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
+    """Let failed jobs wait again, with all their tries: those with these NUMBERS, or all.
+
+    A job whose phone is gone, or for whose phone a newer one stands, stays as it is.
+    """
+    from sipxconfig_soap.jobs.upkeep import retry_failed  # noqa: PLC0415 - loads the tables
+
+    if every == bool(numbers):
+        raise click.UsageError("Name the numbers of jobs, or --all.")
+    settings = load_settings(data_dir=data_dir)
+    with open_database(settings) as database, database.session() as session:
+        chosen = None if every else numbers
+        count = session.write(lambda connection: retry_failed(connection, chosen))
+    click.echo(f"Jobs that wait again: {count}.")
+
+
+@jobs.command()
+@click.option(
+    "--days", type=click.FloatRange(0), default=30.0, show_default=True, help="Ended so long ago."
+)
+@data_dir_option
+def purge(days: float, data_dir: Path | None) -> None:
+    """Delete jobs that have ended."""
+    from sipxconfig_soap.jobs.upkeep import purge as delete_old  # noqa: PLC0415
+
+    settings = load_settings(data_dir=data_dir)
+    with open_database(settings) as database, database.session() as session:
+        count = session.write(lambda connection: delete_old(connection, days))
+    click.echo(f"Jobs deleted: {count}.")

@@ -1,0 +1,113 @@
+"""``sipxconfig-soap profile`` and ``sipxconfig-soap profiles``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sipxconfig_soap.db import Database
+
+LOOK_SECONDS = 0.3
+"""How often the progress is looked at."""
+
+
+@click.command()
+@click.argument("serial")
+@click.option("--file", "name", help="Print this one of several files.")
+@data_dir_option
+def profile(serial: str, name: str | None, data_dir: Path | None) -> None:
+    """Print the profile of the phone with this serial number, as it would be written now."""
+    from sipxconfig_soap.jobs import snapshots  # noqa: PLC0415 - loads the tables
+    from sipxconfig_soap.jobs.worker import provisioning_settings  # noqa: PLC0415
+    from sipxconfig_soap.provisioning.models import clean_search  # noqa: PLC0415
+    from sipxconfig_soap.provisioning.profiles import CannotCarry, render  # noqa: PLC0415
+
+    settings = load_settings(data_dir=data_dir)
+    with open_database(settings) as database, database.engine.connect() as connection:
+        found = (snapshots.by_serial(connection, form) for form in clean_search(serial))
+        phone = next((each for each in found if each is not None), None)
+    if phone is None:
+        raise click.ClickException(f"There is no phone with the serial number {serial!r}.")
+    try:
+        files = render(phone, provisioning_settings(settings))
+    except CannotCarry as error:
+        raise click.ClickException(f"The profile cannot be written: {error}.") from error
+    chosen = files[0] if name is None else next((f for f in files if f.path == name), None)
+    if chosen is None:
+        names = ", ".join(each.path for each in files)
+        raise click.ClickException(f"This phone has no file {name!r}; it has {names}.")
+    click.echo(chosen.content, nl=False)
+
+
+@click.group()
+def profiles() -> None:
+    """The profiles of many phones."""
+
+
+@profiles.command()
+@click.option("--group", help="Of the phones in this group.")
+@click.option("--all", "every", is_flag=True, help="Of all phones.")
+@click.option("--wait/--no-wait", default=True, help="Wait until they are written.")
+@data_dir_option
+def regenerate(group: str | None, every: bool, wait: bool, data_dir: Path | None) -> None:
+    """Queue new profiles, and show how far a worker has got with them."""
+    import sqlalchemy as sa  # noqa: PLC0415 - with the tables
+
+    from sipxconfig_soap.domain import jobs  # noqa: PLC0415
+    from sipxconfig_soap.domain.grouping import PHONE_GROUPS  # noqa: PLC0415
+    from sipxconfig_soap.domain.phone_tables import phones, queue_jobs  # noqa: PLC0415
+    from sipxconfig_soap.values import trim  # noqa: PLC0415
+
+    if every == (group is not None):
+        raise click.UsageError("Name either --all or --group NAME.")
+    settings = load_settings(data_dir=data_dir)
+    names = PHONE_GROUPS.groups.c.name
+    named = sa.select(names).where(names == sa.bindparam("name"))
+    where: sa.ColumnElement[bool] = sa.true()
+    if group is not None:
+        in_group = PHONE_GROUPS.in_group(phones.c.id)
+        where = in_group.condition.params(in_group.parameters(group))
+
+    def queue(connection: sa.Connection) -> list[int]:
+        if group is not None and connection.execute(named, {"name": trim(group)}).first() is None:
+            raise click.ClickException(f"There is no group of phones called {group!r}.")
+        queue_jobs(connection, jobs.PROFILES, where)
+        return jobs.waiting(connection, jobs.PROFILES, sa.select(phones.c.id).where(where))
+
+    with open_database(settings) as database:
+        with database.session() as session:
+            numbers = session.write(queue)
+        click.echo(f"Phones whose profiles are queued: {len(numbers)}.")
+        if wait and numbers:
+            _watch(database, numbers)
+
+
+def _watch(database: Database, numbers: list[int]) -> None:
+    """Show a progress bar until all jobs have ended."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from sipxconfig_soap.domain import jobs  # noqa: PLC0415
+
+    console = Console()
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Writing profiles", total=len(numbers))
+        while True:
+            with database.engine.connect() as connection:
+                states = jobs.count_states(connection, numbers)
+            ended = sum(count for state, count in states.items() if state in jobs.ENDED)
+            progress.update(task, completed=ended)
+            if ended >= sum(states.values()):
+                break
+            time.sleep(LOOK_SECONDS)
+    counts = ", ".join(f"{state}: {states[state]}" for state in jobs.ENDED if state in states)
+    click.echo(f"Jobs {counts}.")
+    if jobs.FAILED in states:
+        raise click.ClickException("sipxconfig-soap jobs --state failed tells why.")

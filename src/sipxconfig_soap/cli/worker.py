@@ -1,0 +1,137 @@
+"""``sipxconfig-soap worker``, and the one that ``serve`` runs beside the web workers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from sipxconfig_soap import logs
+from sipxconfig_soap.cli.database import data_dir_option, open_database
+from sipxconfig_soap.settings import SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 4
+"""Of each loop one that listens and one that works."""
+
+RESTART_SECONDS = 2.0
+"""Pause before a worker that died is started again."""
+
+STOP_SECONDS = 15.0
+"""How long a worker may take for what it is at when it is told to stop."""
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@click.command()
+@click.option("--while-input", is_flag=True, hidden=True, help="End when standard input does.")
+@data_dir_option
+def worker(while_input: bool, data_dir: Path | None) -> None:
+    """Carry out jobs: write profiles, restart phones.
+
+    "serve" runs one, unless told not to. Any number of workers share the jobs.
+    """
+    from sipxconfig_soap.jobs.worker import Worker  # noqa: PLC0415 - loads the tables
+
+    settings = Settings.load(os.environ, data_dir=data_dir)
+    logs.setup(settings.log_level)
+    with open_database(settings, pool_size=CONNECTIONS) as database:
+        # From here on, in all threads, the signals wait until they are asked for.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        if while_input:
+            threading.Thread(target=_end_with_input, daemon=True).start()
+        with Worker(database, settings):
+            signal.sigwait(_STOP_SIGNALS)
+
+
+def _end_with_input() -> None:
+    # Not through sys.stdin, whose lock this thread would hold when the interpreter ends.
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def beside(options: Mapping[str, object]) -> Iterator[None]:
+    """Run a worker in a process of its own for as long as the context lasts.
+
+    One that dies is started again. When this process dies, however suddenly, the worker's standard
+    input ends, and so does the worker.
+
+    Args:
+        options: those of ``serve``, which count for the worker too.
+    """
+    given = {
+        setting.variable: str(options[setting.field])
+        for setting in SETTINGS
+        if options.get(setting.field) is not None
+    }
+    supervisor, owner = _Supervisor(os.environ | given), os.getpid()
+    supervisor.start()
+    try:
+        yield
+    finally:
+        # Web workers are forks of this process, and leave by the same way.
+        if os.getpid() == owner:
+            supervisor.stop()
+
+
+class _Supervisor(threading.Thread):
+    """Starts the worker, and starts it again.
+
+    All its workers read the same pipe, in which nothing is ever written. This process alone holds
+    the other end, so the pipe ends when this process does.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__(name="worker supervisor", daemon=True)
+        self._environment = environment
+        self._stopping = threading.Event()
+        self._worker: int | None = None
+        reading, writing = os.pipe()
+        self._input, self._life = os.fdopen(reading, "rb"), os.fdopen(writing, "wb")
+        # A web worker that is forked must not keep the pipe open when it outlives this process.
+        os.register_at_fork(after_in_child=self._life.close)
+
+    def run(self) -> None:
+        """Keep a worker running."""
+        while not self._stopping.is_set():
+            self._worker = self._start()
+            # Gunicorn waits for all children of this process, and may be the first.
+            with suppress(ChildProcessError):
+                os.waitpid(self._worker, 0)
+            if not self._stopping.wait(RESTART_SECONDS):
+                logs.event(logger, logging.WARNING, "the worker ended; another one is started")
+
+    def _start(self) -> int:
+        # Not by subprocess: the pipe on which that waits would be inherited by a web worker that
+        # is forked at the same moment, and then never end.
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "sipxconfig_soap", "worker", "--while-input"],
+            self._environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, self._input.fileno(), 0)],
+            # A Ctrl-C is for the server, which then ends its worker.
+            setsid=True,
+        )
+
+    def stop(self) -> None:
+        """End the worker; one that does not end in time is killed, and loses nothing by it."""
+        self._stopping.set()
+        self._life.close()
+        self.join(STOP_SECONDS)
+        if self.is_alive() and self._worker is not None:
+            os.kill(self._worker, signal.SIGKILL)
+            self.join()
+        self._input.close()

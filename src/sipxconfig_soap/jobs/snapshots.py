@@ -1,0 +1,81 @@
+"""Phones as they are at the moment of their jobs (phones.md §2)."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from sipxconfig_soap.domain.phone_tables import lines, phones
+from sipxconfig_soap.domain.tables import among
+from sipxconfig_soap.domain.users import users
+from sipxconfig_soap.provisioning.models import MODELS
+from sipxconfig_soap.provisioning.phone import (
+    ExternalLine,
+    InternalLine,
+    LineSnapshot,
+    PhoneSnapshot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+
+def load(connection: sa.Connection, phone_ids: Sequence[int]) -> dict[int, PhoneSnapshot]:
+    """The phones with these ids that are there, with their lines, all as of one moment."""
+    with_users = lines.outerjoin(users, users.c.id == lines.c.user_id)
+    rows = connection.execute(
+        sa.select(
+            phones.c.id,
+            phones.c.serial_number,
+            phones.c.model_id,
+            phones.c.device_version,
+            lines,
+            users.c.user_name,
+            users.c.sip_password,
+            users.c.first_name,
+            users.c.last_name,
+        )
+        .select_from(phones.outerjoin(with_users, lines.c.phone_id == phones.c.id))
+        .where(among(phones.c.id, phone_ids))
+        .order_by(phones.c.id, lines.c.id)
+    )
+    return {phone_id: _phone(list(group)) for phone_id, group in groupby(rows, itemgetter(0))}
+
+
+def by_serial(connection: sa.Connection, serial: str) -> PhoneSnapshot | None:
+    """The phone with this serial number as it is stored."""
+    number = connection.execute(
+        sa.select(phones.c.id).where(phones.c.serial_number == serial)
+    ).scalar()
+    return None if number is None else load(connection, [number]).get(number)
+
+
+def _phone(rows: Sequence[sa.Row[Any]]) -> PhoneSnapshot:
+    """A phone from its rows: one for each line, or one without a line."""
+    return PhoneSnapshot(
+        serial=rows[0].serial_number,
+        model=MODELS[rows[0].model_id],
+        version=rows[0].device_version,
+        lines=tuple(_line(row) for row in rows if row.phone_id is not None),
+    )
+
+
+def _line(row: sa.Row[Any]) -> LineSnapshot:
+    if row.user_id is None:
+        return ExternalLine(
+            user_id=row.external_user_id,
+            registration_server=row.registration_server,
+            display_name=row.display_name,
+            password=row.password,
+            voice_mail=row.voice_mail,
+        )
+    return InternalLine(
+        user_name=row.user_name,
+        sip_password=row.sip_password,
+        first_name=row.first_name,
+        last_name=row.last_name,
+    )

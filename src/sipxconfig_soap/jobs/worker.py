@@ -1,0 +1,237 @@
+"""The worker: two loops, each with a connection that listens (phones.md §2).
+
+One loop writes and removes files, the other restarts phones. Any number of workers share the
+queue; restarts are sent by one of them at a time, so that their starts are spaced out for all.
+An idle loop sleeps in the kernel until PostgreSQL notifies it or a retry is due.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import psycopg2
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from sipxconfig_soap import incident, logs
+from sipxconfig_soap.domain.jobs import RESTART, WAITING
+from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.jobs import files, metrics, queue, restarts
+from sipxconfig_soap.jobs.bell import Bell, Listener
+from sipxconfig_soap.jobs.queue import Claimed, Ending
+from sipxconfig_soap.provisioning.notify import Notifier
+from sipxconfig_soap.provisioning.phone import ProvisioningSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sipxconfig_soap.db import Database
+    from sipxconfig_soap.provisioning.notify import Notification
+    from sipxconfig_soap.settings import Settings
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+BATCH = 25
+"""File jobs that a worker takes at a time; what it was at when it dies is done once more."""
+
+LOOK_SECONDS = 30.0
+"""How often an idle loop looks for jobs whose worker died."""
+
+SENDER_KEY = 1_846_355_003
+"""Key of the advisory lock of the one worker that sends restarts."""
+
+RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0)
+"""Pauses while the database is away, the last one again and again."""
+
+_AWAY = (Unavailable, exc.OperationalError, exc.InterfaceError, psycopg2.Error)
+
+
+def provisioning_settings(settings: Settings) -> ProvisioningSettings:
+    """The part of the settings that phones are told of."""
+    return ProvisioningSettings(
+        domain=settings.domain,
+        registrar_port=settings.sip_registrar_port,
+        voicemail_extension=settings.voicemail_extension,
+        auth_user=settings.auth_user,
+        sip_proxy=settings.sip_proxy,
+    )
+
+
+class Loop(ABC):
+    """Takes jobs of some kinds from the queue until it is told to stop."""
+
+    kinds: Sequence[str]
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._bell = Bell()
+        self._stopping = threading.Event()
+        self._failures = 0
+
+    def stop(self) -> None:
+        """End after what is being done."""
+        self._stopping.set()
+        self._bell.ring()
+
+    def close(self) -> None:
+        """Free what is left when the loop has ended."""
+        self._bell.close()
+
+    def run(self) -> None:
+        """Work; whenever the database is away, come back when it is there again."""
+        while not self._stopping.is_set():
+            try:
+                with Listener(self._database, self._bell) as listener:
+                    self._serve(listener)
+                    self._write(partial(queue.give_back, worker=listener.worker))
+            except _AWAY:
+                pause = RECONNECT_SECONDS[min(self._failures, len(RECONNECT_SECONDS) - 1)]
+                self._failures += 1
+                logs.event(logger, logging.WARNING, "worker waits for the database", seconds=pause)
+                self._stopping.wait(pause)
+            except Exception as error:  # noqa: BLE001 - a worker that gives up helps nobody
+                incident.report(incident.new_reference(), error)
+                self._stopping.wait(RECONNECT_SECONDS[-1])
+
+    def _serve(self, listener: Listener) -> None:
+        """Work as long as the connection lasts."""
+        while not self._stopping.is_set():
+            metrics.RECOVERED.inc(self._write(queue.recover))
+            while not self._stopping.is_set() and self._step(listener):
+                pass
+            self._failures = 0
+            if not self._stopping.is_set():
+                listener.wait(self._pause())
+
+    @abstractmethod
+    def _step(self, listener: Listener) -> bool:
+        """Do what can be done now; whether there may be more."""
+
+    def _pause(self) -> float:
+        """Seconds until there may be something to do that nobody announces."""
+        due = self._write(lambda c: queue.next_due(c, self.kinds))
+        return LOOK_SECONDS if due is None else min(due, LOOK_SECONDS)
+
+    def _end(self, listener: Listener, endings: Sequence[Ending]) -> list[Claimed]:
+        """Note how jobs ended; returns those that others have taken up."""
+        if not endings:
+            return []
+        delays = self._settings.job_retry_delays
+        settled = [queue.settled(ending, delays) for ending in endings]
+        lost = self._write(lambda c: queue.end(c, listener.worker, settled, delays))
+        for each in settled:
+            if each.state == WAITING:
+                metrics.RETRIED.labels(each.job.kind).inc()
+            else:
+                metrics.FINISHED.labels(each.job.kind, each.state).inc()
+        return lost
+
+    def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._database.session() as session:
+            return session.write(work)
+
+
+class FileLoop(Loop):
+    """Writes and removes profile files."""
+
+    kinds = queue.FILE_KINDS
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        super().__init__(database, settings)
+        self._jobs = files.FileJobs(settings.profile_root, provisioning_settings(settings))
+
+    def _step(self, listener: Listener) -> bool:
+        tasks, endings = self._write(
+            lambda c: files.plan(c, queue.claim_files(c, listener.worker, BATCH))
+        )
+        moved = self._jobs.moved(tasks)
+        if moved:
+            # Committed before the old files go: nobody could know of them afterwards.
+            self._write(lambda c: files.renew(c, moved))
+        with metrics.BATCH_SECONDS.time():
+            endings += [self._jobs.carry_out(task) for task in tasks]
+        lost = self._end(listener, endings)
+        if lost:
+            redone = [task for task in tasks if task.job in lost]
+            self._write(lambda c: files.make_up_for(c, redone))
+        return bool(endings)
+
+
+class RestartLoop(Loop):
+    """Restarts phones."""
+
+    kinds = (RESTART,)
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        super().__init__(database, settings)
+        self._not_before = 0.0
+
+    def _serve(self, listener: Listener) -> None:
+        """Send as long as the connection lasts; what is under way when it ends is sent again."""
+        with Notifier(spacing=self._settings.restart_spacing) as notifier:
+            self._notifier = notifier
+            self._sending = restarts.Sending(notifier, self._bell.ring)
+            super()._serve(listener)
+        self._end(listener, self._sending.ended())
+
+    def _step(self, listener: Listener) -> bool:
+        self._end(listener, self._sending.ended())
+        if listener.take_turn(SENDER_KEY):
+            # Whose turn it was may have sent something just now.
+            self._not_before = time.monotonic() + self._settings.restart_spacing
+        if self._wait_for_start() or not listener.has_turn(SENDER_KEY):
+            return False
+        started = self._write(lambda c: self._start(c, listener.worker))
+        for job, notification in started:
+            if isinstance(notification, Ending):
+                self._end(listener, [notification])
+            else:
+                self._sending.send(job, notification)
+        return bool(started)
+
+    def _start(
+        self, connection: sa.Connection, worker: int
+    ) -> list[tuple[Claimed, Notification | Ending]]:
+        settings = provisioning_settings(self._settings)
+        return [
+            (job, restarts.prepare(connection, job, settings))
+            for job in queue.claim_restarts(connection, worker, 1)
+        ]
+
+    def _wait_for_start(self) -> float:
+        """Seconds until another restart may start."""
+        return max(self._notifier.wait, self._not_before - time.monotonic(), 0.0)
+
+    def _pause(self) -> float:
+        # After a start the next one may follow soon, whatever is due in the queue.
+        return self._wait_for_start() or super()._pause()
+
+
+class Worker:
+    """Both loops, each in a thread of its own, until the context ends."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._loops: list[Loop] = [FileLoop(database, settings), RestartLoop(database, settings)]
+        self._threads = [
+            threading.Thread(target=loop.run, name=type(loop).__name__) for loop in self._loops
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for loop in self._loops:
+            loop.stop()
+        for loop, thread in zip(self._loops, self._threads, strict=True):
+            thread.join()
+            loop.close()
