@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    environment = {"SIPXCONFIG_DATABASE_URL": database_url}
+    # At the level that says most, and still says no secret.
+    environment = {
+        "SIPXCONFIG_DATABASE_URL": database_url,
+        "SIPXCONFIG_LOG_LEVEL": "debug",
+    }
     with serve(tmp_path_factory.mktemp("server"), environment, "--no-worker") as running:
         yield running
 

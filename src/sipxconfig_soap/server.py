@@ -130,5 +130,5 @@ class _Log(Logger):
 
 
 def _gunicorn_level(level: str) -> str:
-    """Gunicorn's notes on its processes are of interest to those who look for a fault."""
-    return level if logging.getLevelName(level.upper()) != logging.INFO else "warning"
+    """Warnings at least: below, gunicorn writes of its processes and, at debug, whole logins."""
+    return level if logging.getLevelName(level.upper()) > logging.INFO else "warning"

@@ -119,7 +119,7 @@ def check_free(
 
     Args:
         work: the operation.
-        claims: the values; of two alike the later is refused, an extension like the name excepted.
+        claims: the values.
         owner: the pool's column for this kind of entity (``user_id``).
         entities: names of the matched entities that are to have the values, by id; None when a
             new entity is added. Each keeps what it has, and several cannot have the same.
