@@ -234,7 +234,10 @@ def test_jobs_of_a_living_worker_are_left_alone(
     system.manage_phone(generateProfiles=True)
     steps.files(listener.worker)
     assert steps.write(queue.recover) == 0
-    listener.close()
+    with system.database.engine.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        )
     wait_for(lambda: steps.write(queue.recover) == 1)
     assert all_jobs(system.database.engine) == [
         Job("profiles", MAC, "waiting", "its worker died", 1)
