@@ -319,3 +319,15 @@ def read_all(terminal: int) -> str:
         while piece := os.read(terminal, 65536):
             pieces.append(piece)
     return b"".join(pieces).decode()
+
+
+@pytest.mark.parametrize(
+    "before", [["--data-dir", "elsewhere"], ["--state", "failed"], ["--serial", MAC], ["--json"]]
+)
+@pytest.mark.parametrize("command", [["purge", "--days", "0"], ["retry", "--all"]])
+def test_options_of_the_list_are_not_taken_for_those_of_a_change(
+    cli: Cli, before: list[str], command: list[str]
+) -> None:
+    code, _, errors = cli.run("jobs", *before, *command)
+    assert code == 2
+    assert f"{before[0]} is an option of the list" in errors

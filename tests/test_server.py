@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sipxconfig_soap.gunicorn_worker import JoinedResponse, PatientSocket
 from sipxconfig_soap.server import CannotListen, check_address
 from sipxconfig_soap.settings import Settings
-from sipxconfig_soap.worker import JoinedResponse, PatientSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ WAIT_SECONDS = 30
 
 BARE_SERVER = """
 import sys
-from sipxconfig_soap import logs, server, worker
+from sipxconfig_soap import gunicorn_worker, logs, server
 from sipxconfig_soap.settings import Settings
 
 def application(environ, start_response):
@@ -52,7 +52,7 @@ def cut():
     yield b"one"
     raise RuntimeError("a secret")
 
-worker.REQUEST_SECONDS = float(sys.argv[1])
+gunicorn_worker.REQUEST_SECONDS = float(sys.argv[1])
 logs.setup("info")
 settings = Settings.load({}, bind="127.0.0.1:0", workers="1", threads="1")
 server.run(settings, lambda: application, lambda url: print(url, flush=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sipxconfig_soap.jobs import queue, worker
 from sipxconfig_soap.settings import Settings
 from tests.support.system import MAC, System, edits
 from tests.support.worker import (
@@ -324,6 +325,23 @@ def test_a_root_that_becomes_usable_in_time(
         assert outcomes(system) == [("profiles", "done"), ("restart", "done")]
     assert len(peer.heard) == 1
     assert files_below(root) == BOTH
+
+
+def test_a_pause_that_ends_while_the_worker_looks_is_not_slept_through(
+    system: System, work: Work, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = queue.next_due
+
+    def ask_late(*arguments: Any) -> float | None:
+        time.sleep(0.3)
+        return ask(*arguments)
+
+    monkeypatch.setattr(queue, "next_due", ask_late)
+    monkeypatch.setattr(worker, "LOOK_SECONDS", 3600.0)
+    unusable(root)
+    with work(job_retry_delays="0.1 0.1"):
+        system.manage_phone(generateProfiles=True)
+        assert outcomes(system) == [("profiles", "failed")]
 
 
 def test_a_removal_that_fails_is_tried_again(system: System, work: Work, root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -97,6 +98,16 @@ def start(database_url: str, tmp_path: Path, root: Path) -> Start:
     return run
 
 
+def listeners(engine: sa.Engine) -> int:
+    """How many connections of workers listen for jobs: two of each."""
+    with engine.connect() as connection:
+        return int(
+            connection.exec_driver_sql(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid <> 0"
+            ).scalar_one()
+        )
+
+
 def kill_at_work(process: subprocess.Popen[bytes], engine: sa.Engine) -> None:
     """Kill a worker at a moment when it is in the middle of jobs."""
 
@@ -159,8 +170,9 @@ def test_postgresql_restarts_in_the_middle(tmp_path: Path, root: Path) -> None:
             "SIPXCONFIG_DATABASE_URL": postgres.url(),
             "SIPXCONFIG_PROFILE_ROOT": str(root),
         }
-        stock(engine)
         with worker_process(tmp_path, known) as first, worker_process(tmp_path, known) as second:
+            wait_for(lambda: listeners(engine) == 4)
+            stock(engine)
             wait_for(lambda: "done" in {job.state for job in all_jobs(engine)})
             pid = int((tmp_path / "own/postgresql/postmaster.pid").read_text().split("\n")[0])
             # As pg_ctl stop -m immediate does.
@@ -334,3 +346,23 @@ def test_server_and_worker_share_the_embedded_database(tmp_path: Path) -> None:
         assert server.stop() == 0
     check_files(tmp_path / "data" / "profiles", 2)
     assert not (tmp_path / "data" / "postgresql" / "postmaster.pid").exists()
+
+
+def test_new_folders_hand_the_group_on_whatever_the_umask(
+    database: Database, database_url: str, tmp_path: Path, root: Path
+) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO phones (serial_number, model_id, profile_file)"
+            " VALUES ('000b82aabbcc', 'gsPhoneGxp2020', 'gs_config/cfg000b82aabbcc.xml')"
+        )
+        queue_jobs(connection, PROFILES, sa.true())
+    known = {"SIPXCONFIG_DATABASE_URL": database_url, "SIPXCONFIG_PROFILE_ROOT": str(root)}
+    umask = os.umask(0o077)
+    try:
+        with worker_process(tmp_path, known):
+            ended(database.engine)
+    finally:
+        os.umask(umask)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*"))}
+    assert modes == {"profiles": 0o2750, "gs_config": 0o2750, "cfg000b82aabbcc.xml": 0o640}

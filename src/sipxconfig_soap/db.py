@@ -139,6 +139,11 @@ class Database:
             hide_parameters=True,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT,
+                # A host that vanished is noticed within a minute, also by who only listens.
+                "keepalives_idle": 30,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 30_000,
                 "application_name": "sipxconfig-soap",
                 "client_encoding": "utf8",
                 "options": (

@@ -1,6 +1,6 @@
 """Serving by gunicorn: its configuration, and an application built in each worker process.
 
-The knowledge of gunicorn's insides is in `sipxconfig_soap.worker`.
+The knowledge of gunicorn's insides is in `sipxconfig_soap.gunicorn_worker`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from sipxconfig_soap.worker import PatientWorker
+from sipxconfig_soap.gunicorn_worker import PatientWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_database
 from sipxconfig_soap.cli.listings import json_option, show, since_option
@@ -56,6 +57,7 @@ def jobs(
 ) -> None:
     """List the jobs for phones, oldest first."""
     if context.invoked_subcommand is not None:
+        _refuse_options_of_the_list(context)
         return
     from sipxconfig_soap.domain.jobs import list_jobs  # noqa: PLC0415 - loads the tables
 
@@ -65,6 +67,16 @@ def jobs(
             _follow(database, chosen, as_json=as_json)
         with database.engine.connect() as connection:
             show(list_jobs(connection, **chosen), COLUMNS, as_json=as_json)
+
+
+def _refuse_options_of_the_list(context: click.Context) -> None:
+    """A command that changes jobs must not seem to heed what only the list does."""
+    for parameter in context.command.params:
+        if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{parameter.opts[0]} is an option of the list; options of "
+                f"{context.invoked_subcommand!r} stand after it."
+            )
 
 
 def _follow(database: Database, chosen: dict[str, Any], *, as_json: bool) -> None:

@@ -47,6 +47,9 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
     settings = Settings.load(os.environ, data_dir=data_dir)
     logs.setup(settings.log_level)
     with open_database(settings, pool_size=CONNECTIONS) as database:
+        # So that new folders have their mode at once. To change it afterwards would take the bit
+        # from them that hands the group on, where this user is not in the profile root's group.
+        os.umask(0o027)
         # From here on, in all threads, the signals wait until they are asked for.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         if while_input:

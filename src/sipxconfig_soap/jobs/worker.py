@@ -105,20 +105,26 @@ class Loop(ABC):
         """Work as long as the connection lasts."""
         while not self._stopping.is_set():
             metrics.RECOVERED.inc(self._write(queue.recover))
+            # Asked before the steps: what becomes due while they look is not slept through.
+            look_at = time.monotonic() + self._next_look()
             while not self._stopping.is_set() and self._step(listener):
                 pass
             self._failures = 0
             if not self._stopping.is_set():
-                listener.wait(self._pause())
+                listener.wait(self._pause(look_at))
 
     @abstractmethod
     def _step(self, listener: Listener) -> bool:
         """Do what can be done now; whether there may be more."""
 
-    def _pause(self) -> float:
+    def _next_look(self) -> float:
         """Seconds until there may be something to do that nobody announces."""
         due = self._write(lambda c: queue.next_due(c, self.kinds))
         return LOOK_SECONDS if due is None else min(due, LOOK_SECONDS)
+
+    def _pause(self, look_at: float) -> float:
+        """Seconds to sleep, unless woken before."""
+        return look_at - time.monotonic()
 
     def _end(self, listener: Listener, endings: Sequence[Ending]) -> list[Claimed]:
         """Note how jobs ended; returns those that others have taken up."""
@@ -173,6 +179,8 @@ class RestartLoop(Loop):
     def __init__(self, database: Database, settings: Settings) -> None:
         super().__init__(database, settings)
         self._not_before = 0.0
+        # Seconds for which the last step was held up by the spacing.
+        self._held = 0.0
 
     def _serve(self, listener: Listener) -> None:
         """Send as long as the connection lasts; what is under way when it ends is sent again."""
@@ -187,7 +195,8 @@ class RestartLoop(Loop):
         if listener.take_turn(SENDER_KEY):
             # Whose turn it was may have sent something just now.
             self._not_before = time.monotonic() + self._settings.restart_spacing
-        if self._wait_for_start() or not listener.has_turn(SENDER_KEY):
+        self._held = max(self._notifier.wait, self._not_before - time.monotonic(), 0.0)
+        if self._held or not listener.has_turn(SENDER_KEY):
             return False
         started = self._write(lambda c: self._start(c, listener.worker))
         for job, notification in started:
@@ -206,13 +215,9 @@ class RestartLoop(Loop):
             for job in queue.claim_restarts(connection, worker, 1)
         ]
 
-    def _wait_for_start(self) -> float:
-        """Seconds until another restart may start."""
-        return max(self._notifier.wait, self._not_before - time.monotonic(), 0.0)
-
-    def _pause(self) -> float:
-        # After a start the next one may follow soon, whatever is due in the queue.
-        return self._wait_for_start() or super()._pause()
+    def _pause(self, look_at: float) -> float:
+        # What the last step saw, or the moment at which the next may start could be missed.
+        return self._held or super()._pause(look_at)
 
 
 class Worker:
