@@ -1,7 +1,7 @@
 """The one catalogue of what can be wrong with a request.
 
 Every refusal of the server is a `Problem` with one of the codes of docs/spec/wire.md §6.
-The constructors below are the only places where its sentences are written.
+The constructors below write its sentences; of an ``invalidValue`` the rule gives the reason.
 """
 
 from __future__ import annotations

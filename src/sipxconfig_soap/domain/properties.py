@@ -64,16 +64,18 @@ class Text:
         required: whether it must not be blank.
         trimmed: whether white space at its ends is dropped: identifiers and names of persons.
         rule: what it must be like.
+        made_up: whether the server makes one up where none is given, so that it is never null.
     """
 
     name: str
     required: bool = False
     trimmed: bool = False
     rule: Rule | None = None
+    made_up: bool = False
 
     def column(self) -> Any:
         """The column it is stored in."""
-        return text(snake_case(self.name), nullable=not self.required)
+        return text(snake_case(self.name), nullable=not (self.required or self.made_up))
 
     def clean(self, value: str | None, problems: Problems, field: str | None = None) -> str | None:
         """Trim and check; a text that is blank or refused is None."""

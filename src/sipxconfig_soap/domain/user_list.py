@@ -6,7 +6,8 @@ permissions, rides on the first row, so the answer is one snapshot without a tra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import make_dataclass
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -14,31 +15,26 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sipxconfig_soap.domain import grants, grouping, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN
 from sipxconfig_soap.domain.searches import Finder
-from sipxconfig_soap.domain.users import SEARCHES, is_superadmin, users
+from sipxconfig_soap.domain.users import SEARCHES, TEXTS, is_superadmin, users
+from sipxconfig_soap.values import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from sipxconfig_soap.domain.searches import Criterion
     from sipxconfig_soap.domain.work import Query
 
 
-class UserView(NamedTuple):
-    """A user as findUser shows it; the fields are those of the contract."""
+_TEXTS = tuple(snake_case(each.name) for each in TEXTS)
+_USER_NAME = _TEXTS.index("user_name")
 
-    user_name: str
-    pintoken: str | None
-    last_name: str | None
-    first_name: str | None
-    sip_password: str
-    aliases: Sequence[str] | None
-    email_address: str | None
-    groups: Sequence[str] | None
-    permissions: Sequence[str]
-    branch_name: str | None
+UserView: Any = make_dataclass(
+    "UserView", (*_TEXTS, "pintoken", "aliases", "groups", "permissions", "branch_name"), slots=True
+)
+"""A user as findUser shows it: its texts, and what is read from other tables."""
 
 
-def find(query: Query, criterion: Criterion) -> Iterator[UserView]:
+def find(query: Query, criterion: Criterion) -> Iterator[Any]:
     """The users that match, by userName, code point by code point."""
     return _views(_FINDER.rows(query, criterion))
 
@@ -54,13 +50,9 @@ def _statement() -> sa.Select[Any]:
     branches = grouping.branches
     return (
         sa.select(
-            users.c.user_name,
+            *(users.c[name] for name in _TEXTS),
             users.c.pin_hash,
-            users.c.last_name,
-            users.c.first_name,
-            users.c.sip_password,
             aliases,
-            users.c.email_address,
             groups.c.ids,
             groups.c.names,
             grants.own_values(users.c.id),
@@ -77,12 +69,11 @@ def _statement() -> sa.Select[Any]:
 _FINDER = Finder(_statement(), SEARCHES)
 
 
-def _views(rows: Iterator[Any]) -> Iterator[UserView]:
+def _views(rows: Iterator[Any]) -> Iterator[Any]:
     resolver = None
-    for row in rows:
-        name, pin, last, first, sip, aliases, email, ids, names, own, branch, facts = row
+    for *texts, pin, aliases, ids, names, own, branch, facts in rows:
         if resolver is None:
             resolver = grants.Resolver(facts)
-        always = SUPERADMIN if is_superadmin(name) else None
+        always = SUPERADMIN if is_superadmin(texts[_USER_NAME]) else None
         permissions = resolver.names(own, ids, always=always)
-        yield UserView(name, pin, last, first, sip, aliases, email, names, permissions, branch)
+        yield UserView(*texts, pin, aliases, names, permissions, branch)

@@ -63,7 +63,7 @@ PROPERTIES = by_name(
     Pin("pin"),
     Text("lastName", trimmed=True),
     Text("firstName", trimmed=True),
-    Text("sipPassword", rule=NO_CONTROL),
+    Text("sipPassword", rule=NO_CONTROL, made_up=True),
     Names("aliases", rule=SIP_USER),
     Text("emailAddress", trimmed=True, rule=EMAIL),
     Names("groups"),
@@ -74,21 +74,22 @@ PROPERTIES = by_name(
 _REFERENCE = Text("userName", required=True, trimmed=True)
 """How rings and lines name a user."""
 
+TEXTS = tuple(
+    each for each in PROPERTIES.values() if isinstance(each, Text) and each.name != "branchName"
+)
+"""The properties that are texts of the user itself; a branch is a row of its own."""
+
 users = sa.Table(
     "users",
     metadata,
     identity(),
-    text("user_name", nullable=False),
+    *(each.column() for each in TEXTS),
     text("pin_hash"),
     # Null: the same as the PIN.
     text("voicemail_pin_hash"),
-    text("last_name"),
-    text("first_name"),
     # What searches look at, in the form in which case does not count.
     text("last_name_folded", limit=pool.FOLDED_LIMIT),
     text("first_name_folded", limit=pool.FOLDED_LIMIT),
-    text("sip_password", nullable=False),
-    text("email_address"),
     sa.Column("branch_id", sa.BigInteger, sa.ForeignKey("branches.id", ondelete="SET NULL")),
     sa.UniqueConstraint("user_name"),
     sa.CheckConstraint("sip_password <> ''", name="sip_password"),
