@@ -283,6 +283,14 @@ def test_an_empty_search_never_deletes_everything(soap: Soap) -> None:
     assert len(soap.operation("UserService", "findUser", {})) == 1
 
 
+def test_a_search_that_is_nil_and_has_content_is_no_search_for_everything(soap: Soap) -> None:
+    soap.operation("UserService", "addUser", {"user": {"userName": "201"}})
+    body = f"<con:ManageUser><search {NIL}><byUserName>201</byUserName></search>"
+    fault = soap.fault("UserService", body + "<deleteUser>true</deleteUser></con:ManageUser>")
+    assert fault.problems == [Problem("invalidValue", "search")]
+    assert len(soap.operation("UserService", "findUser", {})) == 2
+
+
 def test_a_nil_member_of_a_list_keeps_the_places_of_the_others(soap: Soap) -> None:
     aliases = f"<aliases {NIL}/><aliases/><aliases>a b</aliases><aliases> c </aliases>"
     fault = refusal(soap, "UserService", f"<AddUser><user>{NAMED}{aliases}</user></AddUser>")

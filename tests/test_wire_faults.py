@@ -110,7 +110,7 @@ def test_special_characters_are_references_in_the_bytes(soap: Soap) -> None:
     call = "<manageUser><deleteUser>&#9;&#10;&#13;&amp;&lt;&gt;\"'\u00e9</deleteUser></manageUser>"
     body = soap.post("UserService", envelope(call)).text
     assert 'value="&#9;&#10;&#13;&amp;&lt;&gt;&quot;\'\u00e9"' in body
-    assert "deleteUser '\t\n&#13;&amp;&lt;&gt;&quot;'\u00e9' is not" in body
+    assert "deleteUser '&#9;&#10;&#13;&amp;&lt;&gt;&quot;'\u00e9' is not" in body
 
 
 @pytest.mark.parametrize(("length", "shown"), [(99, 99), (100, 100), (101, 100), (100_000, 100)])

@@ -61,7 +61,9 @@ class Problems:
     """
 
     def __init__(self, found: Iterable[Problem] = ()) -> None:
-        self._found = dict.fromkeys(found)
+        self._found: dict[tuple[str | None, ...], Problem] = {}
+        for problem in found:
+            self.add(problem)
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -69,11 +71,12 @@ class Problems:
     @property
     def found(self) -> list[Problem]:
         """All problems, in the order in which they were found."""
-        return list(self._found)
+        return list(self._found.values())
 
     def add(self, problem: Problem) -> None:
-        """Note a problem; the same one twice counts once."""
-        self._found[problem] = None
+        """Note a problem; the same one found twice, in whatever words, counts once."""
+        key = (problem.code, problem.field, problem.value, problem.entity)
+        self._found.setdefault(key, problem)
 
     def check(self) -> None:
         """Raise `Refused` with all that has been found, if anything has."""

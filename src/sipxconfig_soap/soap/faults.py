@@ -81,7 +81,7 @@ def _detail(problems: Sequence[Problem]) -> str:
     parts = []
     for problem in problems:
         attributes = "".join(
-            f' {name}="{escape_attribute(value)}"'
+            f' {name}="{escape_on_one_line(value)}"'
             for name in _DETAIL_ATTRIBUTES
             if (value := getattr(problem, name)) is not None
         )
@@ -89,8 +89,8 @@ def _detail(problems: Sequence[Problem]) -> str:
     return "".join(parts)
 
 
-def escape_attribute(text: str) -> str:
-    """Escape a text for an attribute in double quotes so that a parser reads it unchanged."""
+def escape_on_one_line(text: str) -> str:
+    """Escape a text so that a parser reads it unchanged, and it stays on one line."""
     return escape(text).replace("\t", "&#9;").replace("\n", "&#10;")
 
 
@@ -98,7 +98,7 @@ def _soap11_body(fault: Fault) -> str:
     detail = _detail(fault.problems)
     return (
         f"<soapenv:Fault><faultcode>soapenv:{fault.code}</faultcode>"
-        f"<faultstring>{escape(fault.text)}</faultstring>"
+        f"<faultstring>{escape_on_one_line(fault.text)}</faultstring>"
         f"<detail>{detail}</detail></soapenv:Fault>"
     )
 
@@ -113,9 +113,10 @@ def _soap12_body(fault: Fault) -> str:
         else ""
     )
     detail = _detail(fault.problems)
+    text = escape_on_one_line(fault.text)
     return (
         f"<soapenv:Fault><soapenv:Code><soapenv:Value>soapenv:{value}</soapenv:Value>{subcode}"
-        f'</soapenv:Code><soapenv:Reason><soapenv:Text xml:lang="en">{escape(fault.text)}'
+        f'</soapenv:Code><soapenv:Reason><soapenv:Text xml:lang="en">{text}'
         "</soapenv:Text></soapenv:Reason>"
         + (f"<soapenv:Detail>{detail}</soapenv:Detail>" if detail else "")
         + "</soapenv:Fault>"

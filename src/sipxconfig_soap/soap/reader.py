@@ -165,7 +165,13 @@ class MessageReader:
 
     @staticmethod
     def _occurrence(field: _Field, element: Element, path: str, problems: Problems) -> Any:
-        if element.nil or (field.name in IGNORED_WHEN_BLANK and _is_hollow(element)):
+        if field.name in IGNORED_WHEN_BLANK and _is_hollow(element):
+            return None
+        if element.nil:
+            # A search that is nil and says what to look for must not be taken for everything.
+            if field.is_complex and element.children:
+                where = path or field.name
+                problems.add(errors.invalid_value(where, None, "is nil and has content"))
             return None
         return field.read(element, path, problems)
 
