@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap import schema
 from sipxconfig_soap.domain import accounts
-from sipxconfig_soap.domain.jobs import PROFILES
+from sipxconfig_soap.domain.jobs import PROFILES, announce
 from sipxconfig_soap.domain.phone_tables import queue_jobs
 from sipxconfig_soap.embedded import EmbeddedPostgres
 from tests.support.client import PIN
@@ -109,14 +109,23 @@ def listeners(engine: sa.Engine) -> int:
 
 
 def kill_at_work(process: subprocess.Popen[bytes], engine: sa.Engine) -> None:
-    """Kill a worker at a moment when it is in the middle of jobs."""
+    """Kill a worker at a moment when it is in the middle of jobs.
+
+    When it was too fast, all jobs wait once more.
+    """
 
     def caught() -> bool:
         process.send_signal(signal.SIGSTOP)
-        counts = [job.state for job in all_jobs(engine)]
-        if "running" in counts and "done" in counts:
+        found = {job.state for job in all_jobs(engine)}
+        if found == {"waiting", "running", "done"}:
             return True
         process.send_signal(signal.SIGCONT)
+        if found == {"done"}:
+            with engine.begin() as connection:
+                connection.exec_driver_sql(
+                    "UPDATE jobs SET state = 'waiting', attempts = 0, finished = NULL"
+                )
+                announce(connection)
         return False
 
     wait_for(caught, "the worker was never caught at work")

@@ -435,4 +435,5 @@ def test_a_claim_does_not_look_at_every_pair_of_jobs(
             f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", values
         ).scalar_one()
         connection.rollback()
-    assert rows_looked_at(found["Plan"]) < 30 * count
+    # Each of the 25 that are claimed may look at all jobs once; all pairs would be 25,000,000.
+    assert rows_looked_at(found["Plan"]) < 200 * count
