@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree, html
 
+from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.services import build_endpoints
 from sipxconfig_soap.web.examples import curl_command, example_request
 from tests.support.soap import Soap
@@ -173,3 +174,9 @@ def test_another_wire_dialect_has_the_same_examples(make_client: Callable[..., C
     soap = Soap(client)
     for example in texts(page(client, "UserService"), "//pre[@class='request']"):
         assert soap.post("UserService", example.encode()).status == 200
+
+
+def test_the_page_of_the_phone_service_says_which_models_exist(client: Client) -> None:
+    models = page(client, "PhoneService").xpath("//tbody/tr/td[1]/code/text()")
+    assert models == list(MODELS)
+    assert not page(client, "UserService").xpath("//table")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.web.examples import curl_command, example_request
 from sipxconfig_soap.web.request import SERVICES
 from sipxconfig_soap.web.responses import html
@@ -67,7 +68,14 @@ class Pages:
             example = example_request(operation)
             command = curl_command(url, user_name, example)
             operations.append(_Shown(operation.name, operation.documentation, example, command))
-        return self._page("service.html", request, service=endpoint, url=url, operations=operations)
+        return self._page(
+            "service.html",
+            request,
+            service=endpoint,
+            url=url,
+            operations=operations,
+            models=MODELS.values() if endpoint.name == "PhoneService" else (),
+        )
 
     def _page(self, template: str, request: Request, **values: Any) -> Response:
         text = self._environment.get_template(template).render(
