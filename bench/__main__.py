@@ -12,6 +12,7 @@ import click
 
 from bench import report
 from bench.measure import Differs, Options, measure
+from bench.profiles import PHONES, measure_profiles
 from bench.stage import opened
 from bench.workloads import WORKLOADS, Workload
 
@@ -54,14 +55,26 @@ def _connections(_context: click.Context, _parameter: click.Parameter, text: str
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Workloads whose name begins so.")
 @click.option("--growth", is_flag=True, help="Small calls with up to 1,000,000 users stored, too.")
+@click.option("--profiles", is_flag=True, help="The profiles of 1,000 phones, and nothing else.")
 @click.option("--short", is_flag=True, help="A quick look; the numbers mean little.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no table.")
-def main(*, only: Sequence[str], growth: bool, short: bool, as_json: bool, **chosen: Any) -> None:
+def main(
+    *,
+    only: Sequence[str],
+    growth: bool,
+    profiles: bool,
+    short: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
     """Measure the server beside a bare application, the floor, in one run."""
     # Everything that was started is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if not Path("/proc/self/stat").exists():
         raise click.ClickException("The benchmark reads /proc, so it needs Linux.")
+    if profiles:
+        _measure_profiles()
+        return
     options = SHORT if short else Options(**chosen)
     workloads = _chosen(only, growth=growth, short=short)
     if not as_json:
@@ -81,6 +94,27 @@ def main(*, only: Sequence[str], growth: bool, short: bool, as_json: bool, **cho
             except Differs as error:
                 raise click.ClickException(str(error)) from error
     click.echo(report.as_json(options, results) if as_json else f"\n{report.LEGEND}")
+
+
+def _measure_profiles() -> None:
+    """Print how fast workers write the profiles of all phones."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as directory,
+        opened(Path(directory)) as stage,
+    ):
+        stage.store.grow(PHONES)
+        for workers in (1, 2):
+            found = measure_profiles(
+                stage.directory / f"workers-{workers}",
+                stage.url,
+                stage.postgres_pid,
+                workers=workers,
+            )
+            click.echo(
+                f"{found.phones} phones, {workers} workers: {found.seconds:.1f} s; processor "
+                f"seconds: workers {found.worker_cpu:.1f}, PostgreSQL {found.postgres_cpu:.1f}; "
+                f"{found.rate_per_core:.0f} phones per second and core"
+            )
 
 
 def _chosen(only: Sequence[str], *, growth: bool, short: bool) -> list[Workload]:

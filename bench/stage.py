@@ -56,13 +56,15 @@ class Stage:
     """What the workloads run on; made by `opened`.
 
     Attributes:
+        directory: where its files are.
+        url: of the database.
         store: the data.
         postgres_pid: of the database server's first process.
     """
 
     def __init__(self, directory: Path, store: Store, url: str) -> None:
-        self._directory = directory
-        self._url = url
+        self.directory = directory
+        self.url = url
         self.store = store
         status = directory / "data" / "postgresql" / "postmaster.pid"
         self.postgres_pid = int(status.read_text().splitlines()[0])
@@ -77,12 +79,12 @@ class Stage:
     def _application(self, side: str) -> Iterator[Application]:
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("SIPX")},
-            "SIPXCONFIG_DATABASE_URL": self._url,
+            "SIPXCONFIG_DATABASE_URL": self.url,
             "SIPXCONFIG_BIND": "127.0.0.1:0",
-            "SIPXCONFIG_DATA_DIR": str(self._directory / side),
+            "SIPXCONFIG_DATA_DIR": str(self.directory / side),
             "SIPXCONFIG_ADMIN_PIN": PIN,
         }
-        output = self._directory / f"{side}.log"
+        output = self.directory / f"{side}.log"
         with output.open("w") as log:
             process = subprocess.Popen(  # noqa: S603 - our own list of arguments
                 [sys.executable, *_COMMANDS[side]],
