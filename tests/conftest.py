@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from sipxconfig_soap.db import Database
 from sipxconfig_soap.domain import accounts, metadata
 from sipxconfig_soap.embedded import EmbeddedPostgres
 from sipxconfig_soap.settings import Settings
+from tests.support.bare import WAIT_SECONDS, Bare
 from tests.support.client import PIN, Client
 from tests.support.server import RunningServer, serve
 from tests.support.soap import Soap
@@ -172,3 +174,18 @@ def run_server(
         return serve(tmp_path, {"SIPXCONFIG_DATABASE_URL": database_url} | environment)
 
     return run
+
+
+@pytest.fixture
+def start_bare(tmp_path: Path) -> Iterator[Callable[[float], Bare]]:
+    """Starts a bare server whose clients have so many seconds."""
+    started: list[Bare] = []
+
+    def start(request_seconds: float = WAIT_SECONDS) -> Bare:
+        started.append(Bare(tmp_path, request_seconds))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.stop(signal.SIGKILL)

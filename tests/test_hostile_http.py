@@ -264,8 +264,9 @@ def test_clients_that_say_nothing_do_not_keep_others_waiting(wire: Wire) -> None
     whole = post(USERS, FIND, XML)
     with ExitStack() as held:
         connections = [held.enter_context(wire.connection()) for _ in range(100)]
-        # These take a thread each, until their time is up.
-        for connection, length in zip(connections, (1, 20, len(whole) - 20), strict=False):
+        # More than there are threads have begun.
+        lengths = (1, 20, len(whole) - 20) * 20
+        for connection, length in zip(connections, lengths, strict=False):
             connection.sendall(whole[:length])
         assert documented(wire.send(whole)).status == 200
 

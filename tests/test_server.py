@@ -3,122 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
-import subprocess
-import sys
 from http.client import HTTPConnection
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sipxconfig_soap.gunicorn_worker import JoinedResponse, PatientSocket
+from sipxconfig_soap.gunicorn_socket import PatientSocket
+from sipxconfig_soap.gunicorn_worker import JoinedResponse
 from sipxconfig_soap.server import CannotListen, check_address
 from sipxconfig_soap.settings import Settings
+from tests.support.bare import WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-WAIT_SECONDS = 30
-"""After this a test gives up; none depends on how fast something is."""
-
-BARE_SERVER = """
-import sys
-from sipxconfig_soap import gunicorn_worker, logs, server
-from sipxconfig_soap.settings import Settings
-
-def application(environ, start_response):
-    path = environ["PATH_INFO"]
-    if path == "/broken":
-        raise RuntimeError("a secret")
-    body = environ["wsgi.input"].read()
-    if path == "/scheme":
-        body = environ["wsgi.url_scheme"].encode()
-    if path == "/big":
-        body = b"x" * 50_000_000
-    if path == "/stream":
-        start_response("200 OK", [])
-        return iter([b"one", b"two"])
-    if path == "/cut":
-        start_response("200 OK", [])
-        return cut()
-    start_response("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
-
-def cut():
-    yield b"one"
-    raise RuntimeError("a secret")
-
-gunicorn_worker.REQUEST_SECONDS = float(sys.argv[1])
-logs.setup("info")
-settings = Settings.load({}, bind="127.0.0.1:0", workers="1", threads="1")
-server.run(settings, lambda: application, lambda url: print(url, flush=True))
-"""
-
-
-class Bare:
-    """A server with one thread and no application of ours."""
-
-    def __init__(self, home: Path, request_seconds: float) -> None:
-        self.home = home
-        with (home / "log").open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", BARE_SERVER, str(request_seconds)],
-                env={**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home)},
-                cwd=home,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self.process.stdout is not None
-        self.host, port = self.process.stdout.readline().strip()[len("http://") :].split(":")
-        self.port = int(port)
-
-    def stop(self, how: int = signal.SIGTERM) -> int:
-        self.process.send_signal(how)
-        code = self.process.wait(WAIT_SECONDS)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection((self.host, self.port), WAIT_SECONDS)
-
-    def raw(self, request: bytes) -> bytes:
-        """The whole answer to ``request``, until the server closes the connection."""
-        with self.connect() as client:
-            client.sendall(request)
-            return b"".join(iter(lambda: client.recv(65536), b""))
-
-    def get(self, path: str = "/", **headers: str) -> tuple[int, bytes]:
-        connection = HTTPConnection(self.host, self.port, timeout=WAIT_SECONDS)
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
-        return answer.status, body
-
-    @property
-    def log(self) -> str:
-        return (self.home / "log").read_text()
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[float], Bare]]:
-    """Starts a bare server whose clients have so many seconds."""
-    started: list[Bare] = []
-
-    def start(request_seconds: float = WAIT_SECONDS) -> Bare:
-        started.append(Bare(tmp_path, request_seconds))
-        return started[-1]
-
-    yield start
-    for server in started:
-        if server.process.poll() is None:
-            server.stop(signal.SIGKILL)
+    from tests.support.bare import Bare
 
 
 def respond(
@@ -168,8 +71,8 @@ def test_a_large_answer_leaves_in_pieces_that_a_slow_client_can_take() -> None:
     assert b"".join(sent).endswith(b"\r\n\r\n" + b"x" * 200_000)
 
 
-def test_requests_of_every_form(start: Callable[..., Bare]) -> None:
-    server = start()
+def test_requests_of_every_form(start_bare: Callable[..., Bare]) -> None:
+    server = start_bare()
     head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     chunked = b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
     assert server.raw(head + chunked).endswith(b"\r\n\r\nabc")
@@ -181,8 +84,8 @@ def test_requests_of_every_form(start: Callable[..., Bare]) -> None:
     assert server.raw(b"GET /stream HTTP/1.0\r\n\r\n").endswith(b"\r\n\r\nonetwo")
 
 
-def test_a_connection_serves_many_requests(start: Callable[..., Bare]) -> None:
-    server = start()
+def test_a_connection_serves_many_requests(start_bare: Callable[..., Bare]) -> None:
+    server = start_bare()
     connection = HTTPConnection(server.host, server.port, timeout=WAIT_SECONDS)
     for number in range(5):
         connection.request("POST", "/", body=b"x" * number)
@@ -190,8 +93,8 @@ def test_a_connection_serves_many_requests(start: Callable[..., Bare]) -> None:
     connection.close()
 
 
-def test_silent_clients_take_no_thread(start: Callable[..., Bare]) -> None:
-    server = start(1000)
+def test_silent_clients_take_no_thread(start_bare: Callable[..., Bare]) -> None:
+    server = start_bare(1000)
     silent = [server.connect() for _ in range(5)]
     assert server.get() == (200, b"")
     for client in silent:
@@ -207,8 +110,10 @@ def test_silent_clients_take_no_thread(start: Callable[..., Bare]) -> None:
     ],
     ids=["head", "body", "chunk"],
 )
-def test_half_a_request_frees_its_thread_again(start: Callable[..., Bare], half: bytes) -> None:
-    server = start(0.5)
+def test_half_a_request_frees_its_thread_again(
+    start_bare: Callable[..., Bare], half: bytes
+) -> None:
+    server = start_bare(0.5)
     with server.connect() as client:
         client.sendall(half)
         assert server.get() == (200, b"")
@@ -216,8 +121,8 @@ def test_half_a_request_frees_its_thread_again(start: Callable[..., Bare], half:
     assert "Traceback" not in server.log
 
 
-def test_a_request_that_trickles_in_frees_its_thread_again(start: Callable[..., Bare]) -> None:
-    server = start(0.5)
+def test_a_request_that_trickles_in_frees_its_thread_again(start_bare: Callable[..., Bare]) -> None:
+    server = start_bare(0.5)
     with server.connect() as client:
         client.settimeout(0.1)
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
@@ -236,8 +141,10 @@ def test_a_request_that_trickles_in_frees_its_thread_again(start: Callable[..., 
     assert server.get() == (200, b"")
 
 
-def test_a_client_that_does_not_read_frees_its_thread_again(start: Callable[..., Bare]) -> None:
-    server = start(0.5)
+def test_a_client_that_does_not_read_frees_its_thread_again(
+    start_bare: Callable[..., Bare],
+) -> None:
+    server = start_bare(0.5)
     with server.connect() as client:
         client.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
         assert server.get() == (200, b"")
@@ -258,9 +165,9 @@ def test_a_client_that_does_not_read_frees_its_thread_again(start: Callable[...,
     ids=["line", "header", "long line", "long header", "many headers", "coding", "length"],
 )
 def test_what_is_no_request_gets_its_status_and_no_details(
-    start: Callable[..., Bare], request_: bytes, status: bytes
+    start_bare: Callable[..., Bare], request_: bytes, status: bytes
 ) -> None:
-    server = start()
+    server = start_bare()
     head, _, body = server.raw(request_).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 " + status)
     assert b"\r\nContent-Type: text/plain" in head
@@ -268,31 +175,33 @@ def test_what_is_no_request_gets_its_status_and_no_details(
     assert server.get() == (200, b"")
 
 
-def test_a_failing_application_shows_nothing(start: Callable[..., Bare]) -> None:
-    server = start()
+def test_a_failing_application_shows_nothing(start_bare: Callable[..., Bare]) -> None:
+    server = start_bare()
     assert server.get("/broken") == (500, b"500 Internal Server Error\n")
     assert "RuntimeError" in server.log
     assert "a secret" not in server.log
     assert server.get() == (200, b"")
 
 
-def test_an_answer_that_breaks_off_is_seen_to_be_incomplete(start: Callable[..., Bare]) -> None:
-    server = start()
+def test_an_answer_that_breaks_off_is_seen_to_be_incomplete(
+    start_bare: Callable[..., Bare],
+) -> None:
+    server = start_bare()
     answer = server.raw(b"GET /cut HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answer.endswith(b"3\r\none\r\n")
     assert server.get() == (200, b"")
 
 
-def test_forwarded_headers_are_not_believed_here(start: Callable[..., Bare]) -> None:
-    server = start()
+def test_forwarded_headers_are_not_believed_here(start_bare: Callable[..., Bare]) -> None:
+    server = start_bare()
     assert server.get("/scheme", **{"X-Forwarded-Proto": "https"}) == (200, b"http")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_on_a_signal_and_leaves_no_files(
-    start: Callable[..., Bare], tmp_path: Path, how: int
+    start_bare: Callable[..., Bare], tmp_path: Path, how: int
 ) -> None:
-    server = start()
+    server = start_bare()
     assert server.get() == (200, b"")
     assert server.stop(how) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["log"]

@@ -1,15 +1,15 @@
 """Gunicorn's threaded worker, made patient with slow clients but not for ever.
 
 As gunicorn has it, a client that sends half a request or stops reading an answer keeps its thread
-for good, and the head of an answer leaves in a packet of its own (wire.md §4 wants one piece).
-Written for gunicorn 27; this module is the only one that knows its insides.
+for good, and the head of an answer leaves in a packet of its own (wire.md §4 wants one piece). Here
+the event loop collects requests, see `sipxconfig_soap.gunicorn_socket`, and threads answer them.
+Written for gunicorn 27; these modules are the only ones that know its insides.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-import socket
 import time
 from contextlib import suppress
 from functools import partial
@@ -18,85 +18,23 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn import util
 from gunicorn.http import errors, wsgi
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from sipxconfig_soap import logs
+from sipxconfig_soap.gunicorn_socket import PatientSocket
+from sipxconfig_soap.gunicorn_threads import Threads
 from sipxconfig_soap.incident import report
 
 if TYPE_CHECKING:
-    from typing import Self
+    import socket
 
-REQUEST_SECONDS = 30
-"""How long a client may take to send a request, and may stall within it or within an answer."""
+SWEEP_SECONDS = 1.0
+"""How often connections are looked for that have waited too long."""
 
-LEAST_RATE = 1000
-"""Bytes per second that a request must come in with, after the first `REQUEST_SECONDS`."""
-
-PIECE = 64 * 1024
-"""Bytes of an answer that are sent at a time; a client has `REQUEST_SECONDS` to take each."""
+NOTICE_SECONDS = 0.5
+"""How often, at most, the arbiter is told that we live; it kills who was silent for long."""
 
 _logger = logging.getLogger(__name__)
-
-
-class StalledClient(ConnectionResetError):
-    """The client was too slow; its connection is closed without a word, as if it had left."""
-
-    def __init__(self) -> None:
-        super().__init__(errno.ECONNRESET, "the client stalled")
-
-
-class PatientSocket(socket.socket):
-    """A client's connection on which nothing blocks for long."""
-
-    __slots__ = ("_deadline",)
-
-    @classmethod
-    def take(cls, plain: socket.socket) -> Self:
-        """Take over the connection of another socket object."""
-        taken = cls(plain.family, plain.type, plain.proto, fileno=plain.detach())
-        taken.expect_request()
-        return taken
-
-    def expect_request(self) -> None:
-        """A new request is about to be read: its time starts."""
-        self._deadline = time.monotonic() + REQUEST_SECONDS
-
-    def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001 - the base class has it so
-        """Blocking means here: for `REQUEST_SECONDS`."""
-        self.settimeout(REQUEST_SECONDS if flag else 0.0)
-
-    def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Read, unless the request takes too long already.
-
-        Raises:
-            StalledClient: nothing came, or too little for too long.
-        """
-        now = time.monotonic()
-        if now > self._deadline:
-            raise StalledClient
-        try:
-            data = super().recv(size, flags)
-        except TimeoutError:
-            raise StalledClient from None
-        # What has come buys time, but never more than for one pause.
-        self._deadline = min(self._deadline + len(data) / LEAST_RATE, now + 2 * REQUEST_SECONDS)
-        return data
-
-    def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Send everything, piece by piece.
-
-        Raises:
-            StalledClient: a piece was not taken in time.
-        """
-        try:
-            if len(data) <= PIECE:
-                super().sendall(data, flags)
-                return
-            view = memoryview(data)
-            for start in range(0, len(view), PIECE):
-                super().sendall(view[start : start + PIECE], flags)
-        except TimeoutError:
-            raise StalledClient from None
 
 
 class JoinedResponse(wsgi.Response):
@@ -132,25 +70,142 @@ class JoinedResponse(wsgi.Response):
             self.sock.sendall(head + data if head else data)
 
 
+class Connection(TConn):
+    """A client's connection.
+
+    It belongs to the event loop, or to a thread while it is busy. So no lock is needed: only the
+    event loop makes it busy, and only the thread ends that.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # What the base class would have a thread wait for has been collected.
+        self.data_ready = True
+        self.busy = False
+        self.polled = False
+
+
 class PatientWorker(ThreadWorker):
     """Threads that serve requests; waiting for one takes none of them."""
 
-    def enqueue_req(self, conn: Any) -> None:
-        """Let a new connection wait for its first bytes without a thread."""
-        if isinstance(conn.sock, PatientSocket):
-            super().enqueue_req(conn)
-            return
-        conn.sock = PatientSocket.take(conn.sock)
-        conn.sock.settimeout(0)
-        conn.timeout = time.monotonic() + REQUEST_SECONDS
-        self.pending_conns.append(conn)
-        ready = partial(self.on_pending_socket_readable, conn)
-        self.poller.register(conn.sock, EVENT_READ, ready)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._connections: set[Connection] = set()
+        self._next_notice = self._next_sweep = 0.0
+        self._idle_until: float | None = None
 
-    def handle(self, conn: Any) -> Any:
-        """Read and answer one request, in a thread."""
-        conn.sock.expect_request()
-        return super().handle(conn)
+    def get_thread_pool(self) -> Threads[Connection]:
+        """Make the threads."""
+        return Threads(self.cfg.threads, self._serve)
+
+    def notify(self) -> None:
+        """Tell the arbiter that we live; not at every request."""
+        now = time.monotonic()
+        if now >= self._next_notice:
+            self._next_notice = now + NOTICE_SECONDS
+            super().notify()
+
+    # In the event loop.
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a new connection, and look whether its request has come with it."""
+        try:
+            plain, address = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.ECONNABORTED):
+                return
+            raise
+        sock = PatientSocket.take(plain)
+        connection = Connection(self.cfg, sock, address, listener.getsockname())
+        self.nr_conns += 1
+        self._connections.add(connection)
+        self._look(connection)
+
+    def _readable(self, connection: Connection, _: Any) -> None:
+        if connection.busy:
+            # The client is ahead, or gone. Looking away only now saves doing it at every request.
+            self.poller.unregister(connection.sock)
+            connection.polled = False
+            # The thread may have come to its end just before that, and would not know.
+            if connection.busy:
+                return
+        self._look(connection)
+
+    def _look(self, connection: Connection) -> None:
+        """Receive what has come; may be called once too often."""
+        if connection.busy or connection not in self._connections:
+            return
+        try:
+            there = connection.sock.collect()
+        except OSError:
+            self._close(connection)
+            return
+        if there:
+            connection.busy = True
+            self.tpool.put(connection)
+        elif not connection.polled:
+            connection.polled = True
+            ready = partial(self._readable, connection)
+            self.poller.register(connection.sock, EVENT_READ, ready)
+
+    def _close(self, connection: Connection) -> None:
+        if connection.polled:
+            self.poller.unregister(connection.sock)
+        self._connections.remove(connection)
+        self.nr_conns -= 1
+        connection.close()
+
+    def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - as the base
+        """Close what has waited too long; all that waits if ``force`` is set."""
+        now = time.monotonic()
+        if now < self._next_sweep and not force:
+            return
+        self._next_sweep = now + SWEEP_SECONDS
+        for connection in tuple(self._connections):
+            if not connection.busy and (force or connection.sock.is_late(now, self._idle_until)):
+                self._close(connection)
+
+    def murder_pending(self) -> None:
+        """Nothing: they are no kind of their own."""
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        self._idle_until = deadline
+
+    # In a thread.
+
+    def _serve(self, connection: Connection) -> None:
+        """Answer requests, as long as the next one is there and no other connection waits."""
+        while self._answer(connection):
+            if self.tpool.is_wanted():
+                self.tpool.put(connection)
+                return
+
+    def _answer(self, connection: Connection) -> bool:
+        """Answer one request; give the connection back unless the next one is there."""
+        sock: PatientSocket = connection.sock
+        there = keep = False
+        try:
+            sock.expect_request()
+            keep = self.handle(connection)
+            if keep:
+                ahead = connection.parser.unreader.take_buffered()
+                there = sock.expect_another(ahead, self.cfg.keepalive)
+                if not there and not connection.polled:
+                    # The client is known to have sent something meanwhile.
+                    there = sock.collect()
+        except OSError:
+            keep = there = False
+        except Exception as error:  # noqa: BLE001 - the thread is needed for others
+            keep = there = False
+            report("unanswered", error)
+        finally:
+            if not there:
+                if not keep:
+                    sock.leave()
+                connection.busy = False
+                if not connection.polled:
+                    self.method_queue.defer(self._look, connection)
+        return there
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Answer one request; return whether its connection can serve another."""
@@ -159,7 +214,7 @@ class PatientWorker(ThreadWorker):
         )
         environ["wsgi.multithread"] = True
         self.nr += 1
-        full = len(self.keepalived_conns) >= self.max_keepalived
+        full = self.nr_conns > self.max_keepalived
         if full or not self.alive or not self.cfg.keepalive:
             response.force_close()
         try:
@@ -171,7 +226,6 @@ class PatientWorker(ThreadWorker):
                 raise
             # Half an answer is out, so the client must see that the rest is missing.
             report("broken-off", error)
-            util.close_graceful(conn.sock)
             raise StopIteration from None
         return not response.should_close()
 

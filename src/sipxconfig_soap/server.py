@@ -1,6 +1,6 @@
 """Serving by gunicorn: its configuration, and an application built in each worker process.
 
-The knowledge of gunicorn's insides is in `sipxconfig_soap.gunicorn_worker`.
+The knowledge of gunicorn's insides is in `sipxconfig_soap.gunicorn_worker` and its neighbours.
 """
 
 from __future__ import annotations
