@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident, logs
+from sipxconfig_soap.web.packing import packed
 from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ class Exchange:
 
     def deliver(self, response: Response, start_response: StartResponse) -> Exchange:
         """Start the answer; its body follows by iteration. HEAD gets the head alone."""
+        accepted = self.request.environ.get("HTTP_ACCEPT_ENCODING")
+        if accepted is not None:
+            response = packed(response, accepted)
         headers = [*response.headers, *ALWAYS]
         if response.length is not None:
             headers.append(("Content-Length", str(response.length)))
