@@ -34,8 +34,8 @@ check: lint types test ## Do all that must pass before a commit
 wsdl: $(VENV)/.installed-dev ## Write the seven WSDLs into wsdl/
 	$(BIN)/sipxconfig-soap wsdl wsdl --base-url http://localhost:8080
 
-bench: $(VENV)/.installed-dev ## Measure speed and memory beside a bare application
-	$(BIN)/python -m bench
+bench: $(VENV)/.installed-dev ## Measure speed and memory beside a bare application (BENCH_OPTIONS=--help)
+	$(BIN)/python -m bench $(BENCH_OPTIONS)
 
 clean: ## Remove all that make and the tools made, but not ./data
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -19,7 +19,7 @@ from bench.workloads import WORKLOADS, Workload
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SHORT = Options(users=1_000, seconds=1, rounds=2, connections=(8,))
+SHORT = Options(users=1_000, seconds=0.5, rounds=1, connections=(8,), fresh=False)
 """What ``--short`` measures: enough to see that everything works, and orders of magnitude."""
 
 SHORT_USERS = 10_000
@@ -54,7 +54,12 @@ def _connections(_context: click.Context, _parameter: click.Parameter, text: str
     help="Numbers of connections at once.",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Workloads whose name begins so.")
-@click.option("--growth", is_flag=True, help="Small calls with up to 1,000,000 users stored, too.")
+@click.option(
+    "--growth/--no-growth",
+    default=True,
+    show_default=True,
+    help="Small calls with 1,000, 100,000 and 1,000,000 users stored, too.",
+)
 @click.option("--profiles", is_flag=True, help="The profiles of 1,000 phones, and nothing else.")
 @click.option("--short", is_flag=True, help="A quick look; the numbers mean little.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no table.")
@@ -78,7 +83,7 @@ def main(
     options = SHORT if short else Options(**chosen)
     workloads = _chosen(only, growth=growth, short=short)
     if not as_json:
-        click.echo(f"{report.machine()}\n{options}\n\n{report.HEADING}")
+        click.echo(f"{report.machine(options)}\n{options}\n\n{report.HEADING}")
     results = []
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
@@ -93,7 +98,9 @@ def main(
                         click.echo(report.lines(result))
             except Differs as error:
                 raise click.ClickException(str(error)) from error
-    click.echo(report.as_json(options, results) if as_json else f"\n{report.LEGEND}")
+    click.echo(report.as_json(options, results) if as_json else f"\n{report.summary(results)}")
+    if wrong := sum(each.server.errors + each.floor.errors for each in results):
+        raise click.ClickException(f"{wrong} answers were errors, so the figures mean nothing.")
 
 
 def _measure_profiles() -> None:
@@ -122,8 +129,8 @@ def _chosen(only: Sequence[str], *, growth: bool, short: bool) -> list[Workload]
     found = [
         each
         for each in WORKLOADS
-        if (each.name.startswith(tuple(only)) if only else growth or not each.optional)
-        and not (short and (each.users or 0) > SHORT_USERS)
+        if (each.name.startswith(tuple(only)) if only else growth or not each.growth_of)
+        and not (short and (each.growth_of or (each.users or 0) > SHORT_USERS))
     ]
     if not found:
         names = ", ".join(each.name for each in WORKLOADS)

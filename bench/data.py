@@ -156,7 +156,8 @@ _TIDY = (
     "TRUNCATE audit_log, jobs",
     f"DELETE FROM phones WHERE serial_number ~ '^[0-9]+$' AND serial_number::bigint >= {PHONES}",
     "DELETE FROM phone_groups WHERE name = 'FirstPhoneGroup'",
-    f"DELETE FROM users WHERE user_name ~ '^[0-9]+$' AND user_name::bigint >= {FIRST_ADDED}",
+    # By the index, as there may be a million users.
+    f"DELETE FROM users WHERE user_name BETWEEN '{FIRST_ADDED}' AND '9'",
     "DELETE FROM user_groups WHERE name = 'Managers'",
     "DELETE FROM branches WHERE name = 'Berlin'",
 )

@@ -1,4 +1,8 @@
-"""Putting a server under load: by wrk where it is installed, else by our own client."""
+"""Putting a server under load: by wrk where it is installed, else by our own client.
+
+oha is of no use here: its requests differ by chance only, and what is added needs a new number each
+time.
+"""
 
 from __future__ import annotations
 
@@ -89,10 +93,14 @@ def press(
         seconds: for how long.
         offset: how many requests of the series count as sent.
     """
-    # wrk counts whole seconds.
-    if wrk() is None or seconds != int(seconds):
-        return press_by_client(host, requests, connections, seconds, offset=offset)
-    return _press_by_wrk(host, requests, connections, int(seconds), offset)
+    if by_wrk(seconds):
+        return _press_by_wrk(host, requests, connections, int(seconds), offset)
+    return press_by_client(host, requests, connections, seconds, offset=offset)
+
+
+def by_wrk(seconds: float) -> bool:
+    """Whether a load of this length comes from wrk, which counts whole seconds."""
+    return wrk() is not None and seconds == int(seconds)
 
 
 def press_by_client(

@@ -12,7 +12,6 @@ from bench import load, usage
 from bench.client import Connection
 from bench.request import SPARE
 from bench.stage import FLOOR, SERVER, SIDES
-from bench.workloads import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from bench.stage import Application, Stage
     from bench.workloads import Workload
 
-WARM_CONNECTIONS = 16
-WARM_SECONDS = 0.5
 _SETTLE_SECONDS = 0.5
 
 _SERIES = 10
@@ -46,12 +43,15 @@ class Options:
         seconds: of every load.
         rounds: how often both sides are measured.
         connections: the numbers of connections at once.
+        fresh: whether server and floor are started anew for every line of the table, without which
+            their memory shows what came before, too.
     """
 
     users: int
     seconds: float
     rounds: int
     connections: Sequence[int]
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class SideResult:
         rate: requests per second.
         p50: half of the answers were there within it.
         p99: 99 of 100 were.
-        first_byte: half of the answers had begun; None where it was not measured.
+        first_byte: half of the answers had begun, by round; None where it was not measured.
         application_cpu: processor time of the application's processes for one request.
         postgres_cpu: likewise of PostgreSQL's.
         resident_before: of the worker that grew most, after it was warmed up.
@@ -97,7 +97,7 @@ class SideResult:
     rate: Spread
     p50: float
     p99: float
-    first_byte: float | None
+    first_byte: Spread | None
     application_cpu: float
     postgres_cpu: float
     resident_before: int
@@ -132,7 +132,7 @@ class Result:
 def measure(
     stage: Stage, workload: Workload, options: Options, note: Callable[[str], None]
 ) -> Iterator[Result]:
-    """Measure one workload at all its numbers of connections, on freshly started applications.
+    """Measure one workload at all its numbers of connections.
 
     Args:
         stage: what it runs on.
@@ -144,7 +144,7 @@ def measure(
     counts = (1,) if workload.listing else (workload.connections or options.connections)
     for connections in counts:
         note(f"{workload.name}, {connections} connections, {stage.store.users:,} users")
-        with stage.applications() as applications:
+        with stage.applications(fresh=options.fresh) as applications:
             yield _Measuring(stage, workload, options, applications).result(connections)
 
 
@@ -164,10 +164,7 @@ class _Measuring:
         self._applications = applications
 
     def result(self, connections: int) -> Result:
-        """Check, warm up, and measure round by round."""
-        for side in SIDES:
-            host = self._applications[side].host
-            load.press_by_client(host, (BY_NAME,), WARM_CONNECTIONS, WARM_SECONDS)
+        """Check, and measure round by round."""
         memory = {side: _Memory(self._applications[side]) for side in SIDES}
         answer_bytes = self._check()
         samples: dict[str, list[Sample]] = {side: [] for side in SIDES}
@@ -282,13 +279,13 @@ class _Memory:
 
 def _summary(samples: Sequence[Sample], memory: _Memory) -> SideResult:
     loads = [sample.load for sample in samples]
-    first_bytes = [each.first_byte for each in loads if each.first_byte is not None]
+    first_bytes = [each.first_byte * 1000 for each in loads if each.first_byte is not None]
     before, after, growth = memory.grown_most()
     return SideResult(
         rate=Spread.of([each.rate for each in loads]),
         p50=statistics.median(each.p50 for each in loads) * 1000,
         p99=statistics.median(each.p99 for each in loads) * 1000,
-        first_byte=statistics.median(first_bytes) * 1000 if first_bytes else None,
+        first_byte=Spread.of(first_bytes) if first_bytes else None,
         application_cpu=statistics.median(sample.application_cpu for sample in samples),
         postgres_cpu=statistics.median(sample.postgres_cpu for sample in samples),
         resident_before=before,

@@ -9,11 +9,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import load
+from bench.targets import growth_of, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.measure import Options, Result, SideResult
+    from bench.measure import Options, Result, SideResult, Spread
+    from bench.targets import Growth, Target
 
 _MIB = 1024 * 1024
 
@@ -36,7 +38,7 @@ LEGEND = (
 def lines(result: Result) -> str:
     """Two lines of the table."""
     name, count = f"{result.workload:<38}", f"{result.connections:>4}"
-    ratio = f"{result.ratio.median:.2f} ({result.ratio.low:.2f} - {result.ratio.high:.2f})"
+    ratio = _spread(result.ratio)
     size = f"{result.answer_bytes:>9}"
     return (
         f"{name} {count} server {_side(result.server, size)}  {ratio}\n"
@@ -46,7 +48,7 @@ def lines(result: Result) -> str:
 
 def _side(side: SideResult, size: str) -> str:
     between = f"({side.rate.low:.1f} - {side.rate.high:.1f})"
-    first = "" if side.first_byte is None else f"{side.first_byte:.1f}"
+    first = "" if side.first_byte is None else f"{side.first_byte.median:.1f}"
     return (
         f"{side.rate.median:>8.1f} {between:>17} {side.p50:>8.2f} {side.p99:>8.2f} {first:>8} "
         f"{side.application_cpu:>8.2f} {side.postgres_cpu:>8.2f} {size} "
@@ -55,13 +57,52 @@ def _side(side: SideResult, size: str) -> str:
     )
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
+def summary(results: Sequence[Result]) -> str:
+    """The tables at the end: how small calls grow, and which targets are met."""
+    parts = [LEGEND]
+    if growth := growth_of(results):
+        parts.append("\n".join(_growth_lines(growth)))
+    if targets := targets_of(results):
+        parts.append("\n".join(_target_lines(targets)))
+    return "\n\n".join(parts)
+
+
+def _growth_lines(growth: Sequence[Growth]) -> list[str]:
+    counts = sorted({users for each in growth for users in each.milliseconds})
+    head = f"{'growth: ms by users stored':<32}" + "".join(f"{users:>11,}" for users in counts)
+    lines = [f"{head}  {'last / first (from - to)':<26} the floor's"]
+    for each in growth:
+        times = (each.milliseconds.get(users) for users in counts)
+        shown = "".join(f"{'':>11}" if time is None else f"{time:>11.2f}" for time in times)
+        lines.append(
+            f"{each.call:<32}{shown}  {_spread(each.server):<26} {_spread(each.floor)}",
+        )
+    return lines
+
+
+def _target_lines(targets: Sequence[Target]) -> list[str]:
+    width = max(len(each.what) for each in targets)
+    lines = [f"{'workload':<32} {'conn':>4} {'':<{width}} {'target':>8}  measured (from - to)"]
+    for each in targets:
+        limit = f"{'>=' if each.at_least else '<='} {each.limit:g}"
+        lines.append(
+            f"{each.workload:<32} {each.connections:>4} {each.what:<{width}} {limit:>8}  "
+            f"{_spread(each.measured):<26} {'met' if each.met else 'not met'}",
+        )
+    return lines
+
+
+def _spread(spread: Spread) -> str:
+    return f"{spread.median:.2f} ({spread.low:.2f} - {spread.high:.2f})"
+
+
+def machine(options: Options) -> dict[str, Any]:
+    """What the numbers were measured on, and what made the load."""
     return {
         "processors": os.cpu_count(),
         "python": platform.python_version(),
         "system": platform.platform(),
-        "client": "wrk" if load.wrk() else "own",
+        "client": "wrk" if load.by_wrk(options.seconds) else "own",
     }
 
 
@@ -69,9 +110,11 @@ def as_json(options: Options, results: Sequence[Result]) -> str:
     """Everything, as one JSON object; times are in milliseconds and memory in bytes."""
     return json.dumps(
         {
-            "machine": machine(),
+            "machine": machine(options),
             "options": asdict(options),
             "results": [asdict(result) for result in results],
+            "growth": [asdict(each) for each in growth_of(results)],
+            "targets": [asdict(each) for each in targets_of(results)],
         },
         indent=2,
     )

@@ -12,9 +12,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import usage
+from bench import load, usage
 from bench.data import Store
 from bench.request import PIN
+from bench.workloads import BY_NAME
 from sipxconfig_soap.embedded import EmbeddedPostgres
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60
 STOP_SECONDS = 40
+
+WARM_CONNECTIONS = 16
+WARM_SECONDS = 0.5
 
 SERVER, FLOOR = "server", "floor"
 SIDES = (SERVER, FLOOR)
@@ -68,12 +72,34 @@ class Stage:
         self.store = store
         status = directory / "data" / "postgresql" / "postmaster.pid"
         self.postgres_pid = int(status.read_text().splitlines()[0])
+        self._kept: dict[str, Application] = {}
+        self._stack = ExitStack()
 
     @contextmanager
-    def applications(self) -> Iterator[dict[str, Application]]:
-        """Run both sides, newly started, until the context ends."""
-        with ExitStack() as stack:
-            yield {side: stack.enter_context(self._application(side)) for side in SIDES}
+    def applications(self, *, fresh: bool) -> Iterator[dict[str, Application]]:
+        """Run both sides, warmed up.
+
+        Args:
+            fresh: whether they are started for this context and end with it; else they are started
+                once and serve until `close`.
+        """
+        if fresh:
+            with ExitStack() as stack:
+                yield self._started(stack)
+            return
+        if not self._kept:
+            self._kept = self._started(self._stack)
+        yield self._kept
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._stack.close()
+
+    def _started(self, stack: ExitStack) -> dict[str, Application]:
+        found = {side: stack.enter_context(self._application(side)) for side in SIDES}
+        for each in found.values():
+            load.press_by_client(each.host, (BY_NAME,), WARM_CONNECTIONS, WARM_SECONDS)
+        return found
 
     @contextmanager
     def _application(self, side: str) -> Iterator[Application]:
@@ -128,7 +154,9 @@ def opened(directory: Path) -> Iterator[Stage]:
     directory.chmod(0o711)
     with EmbeddedPostgres(directory / "data") as postgres:
         store = Store(postgres.url())
+        stage = Stage(directory, store, postgres.url())
         try:
-            yield Stage(directory, store, postgres.url())
+            yield stage
         finally:
+            stage.close()
             store.close()

@@ -30,7 +30,8 @@ class Workload:
             to its first byte too.
         connections: at once; None for those of the command line.
         writes: whether it changes anything, which is tidied up after every measurement.
-        optional: whether it runs only when it is asked for, or with ``--growth``.
+        growth_of: the small call that is measured with more and more users stored; None for what
+            is no part of that.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Workload:
     listing: bool = False
     connections: tuple[int, ...] | None = None
     writes: bool = False
-    optional: bool = False
+    growth_of: str | None = None
 
 
 def _find_user(criterion: str, value: str) -> str:
@@ -50,7 +51,8 @@ def _find_user(criterion: str, value: str) -> str:
 BY_NAME = Request("UserService", _find_user("byUserName", "{n}"), FIRST_USER, 1000)
 """Also what warms a server up."""
 
-# Three digits that stand in few names; 100 and 000 would stand in most of them.
+# What somebody has typed so far, and the search finds it anywhere in a name. Three digits that
+# stand in few names: our names begin alike, so 100 and 000 would be in most of them.
 _FUZZY = Request(
     "UserService", _find_user("byFuzzyUserNameOrAlias", "{n}"), first=234, count=64, digits=3
 )
@@ -118,6 +120,19 @@ _EDIT_GROUP = Request(
 
 _ONE = (1,)
 _GROWTH = (1_000, 100_000, 1_000_000)
+"""Users that are stored while a small call is repeated; what it finds stays the same."""
+
+_SMALL_CALLS = (
+    ("findUser by name", BY_NAME, False),
+    ("findUser fuzzy", _RARE, False),
+    ("findUser by group", _GROUP, False),
+    ("findPermission", _PERMISSIONS, False),
+    ("getCallGroups", _CALL_GROUPS, False),
+    ("findPhone by serial", _PHONE, False),
+    ("addUser with pintoken", _ADD_USER_HASHED, True),
+    ("addPhone", _ADD_PHONE, True),
+)
+"""Each with whether it writes."""
 
 WORKLOADS = (
     Workload("findUser by name", (BY_NAME,)),
@@ -141,13 +156,15 @@ WORKLOADS = (
     Workload("findUser all 10,000", (_ALL_USERS,), users=10_000, listing=True),
     Workload("findUser all 100,000", (_ALL_USERS,), users=100_000, listing=True),
     *(
-        Workload(f"{name} of {users:,}", (request,), users=users, connections=_ONE, optional=True)
-        for users in _GROWTH
-        for name, request in (
-            ("growth: findUser by name", BY_NAME),
-            ("growth: findUser fuzzy", _RARE),
-            ("growth: findUser by group", _GROUP),
-            ("growth: findPhone by serial", _PHONE),
+        Workload(
+            f"growth: {call} of {users:,}",
+            (request,),
+            users=users,
+            connections=_ONE,
+            writes=writes,
+            growth_of=call,
         )
+        for users in _GROWTH
+        for call, request, writes in _SMALL_CALLS
     ),
 )
