@@ -70,12 +70,13 @@ def summary(results: Sequence[Result]) -> str:
 def _growth_lines(growth: Sequence[Growth]) -> list[str]:
     counts = sorted({users for each in growth for users in each.milliseconds})
     head = f"{'growth: ms by users stored':<32}" + "".join(f"{users:>11,}" for users in counts)
-    lines = [f"{head}  {'last / first (from - to)':<26} the floor's"]
+    lines = [f"{head}  {'last / first (from - to)':<26} {'processor':>9}  the floor's"]
     for each in growth:
         times = (each.milliseconds.get(users) for users in counts)
         shown = "".join(f"{'':>11}" if time is None else f"{time:>11.2f}" for time in times)
         lines.append(
-            f"{each.call:<32}{shown}  {_spread(each.server):<26} {_spread(each.floor)}",
+            f"{each.call:<32}{shown}  {_spread(each.server):<26} {each.processor:>9.2f}  "
+            f"{_spread(each.floor)}",
         )
     return lines
 

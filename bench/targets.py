@@ -15,7 +15,7 @@ from bench.workloads import WORKLOADS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from bench.measure import Result
+    from bench.measure import Result, SideResult
 
 _MIB = 1024 * 1024
 
@@ -53,12 +53,15 @@ class Growth:
         server: the time with most users as a part of the time with fewest. Median over median; the
             spread is that of the rounds with most users.
         floor: the same of the floor, on the same machine at the same time.
+        processor: the same of the server's and PostgreSQL's processor time, which depends less on
+            what else the machine does.
     """
 
     call: str
     milliseconds: dict[int, float]
     server: Spread
     floor: Spread
+    processor: float
 
 
 class _Goal(NamedTuple):
@@ -140,8 +143,14 @@ def growth_of(results: Iterable[Result]) -> list[Growth]:
             times = {each.users: _inverted(each.server.rate, 1000).median for each in rows}
             server = _inverted(many.server.rate, few.server.rate.median)
             floor = _inverted(many.floor.rate, few.floor.rate.median)
-            found.append(Growth(call, times, server, floor))
+            processor = _processor(many.server) / max(_processor(few.server), 1e-6)
+            found.append(Growth(call, times, server, floor, processor))
     return found
+
+
+def _processor(side: SideResult) -> float:
+    """Milliseconds of one request, of all processes."""
+    return side.application_cpu + side.postgres_cpu
 
 
 def _target(goal: _Goal, workload: str, connections: int, measured: Spread) -> Target:

@@ -127,8 +127,8 @@ def test_long_lists_begin_early_and_take_little_memory() -> None:
 def test_growth_is_the_time_with_many_users_beside_that_with_few() -> None:
     name = "growth: findUser by name of"
     few, more, many = (
-        result(f"{name} {users:,}", ratio, users)
-        for users, ratio in ((1000, 0.5), (100_000, 0.45), (1_000_000, 0.4))
+        result(f"{name} {users:,}", ratio, users, application_cpu=1, postgres_cpu=postgres)
+        for users, ratio, postgres in ((1000, 0.5, 1), (100_000, 0.45, 1), (1_000_000, 0.4, 2))
     )
     (growth,) = growth_of([many, few, more])
     assert growth.call == "findUser by name"
@@ -137,6 +137,7 @@ def test_growth_is_the_time_with_many_users_beside_that_with_few() -> None:
     assert times == [20.0, 22.2, 25.0]
     assert growth.server == Spread(1.25, 1.0, 1.5625)
     assert growth.floor == Spread(1, 0.8, 1.25)
+    assert growth.processor == 1.5
     (target,) = targets_of([few, more, many])
     assert (target.workload, target.met) == ("growth: findUser by name", False)
     assert growth_of([few]) == []
