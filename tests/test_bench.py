@@ -5,13 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from bench import __main__ as command
 from bench import report
-from bench.__main__ import SHORT, _chosen
 from bench.measure import Result, SideResult, Spread
 from bench.targets import GOALS, growth_of, targets_of
 from bench.workloads import WORKLOADS
@@ -157,8 +159,22 @@ def test_every_small_call_is_repeated_with_three_numbers_of_users() -> None:
 
 
 def test_the_short_form_leaves_out_only_what_needs_many_users() -> None:
-    chosen = _chosen((), growth=True, short=True)
+    chosen = command._chosen((), growth=True, short=True)
     left_out = [each for each in WORKLOADS if each not in chosen]
     assert all(each.growth_of or each.name == "findUser all 100,000" for each in left_out)
     # wrk counts whole seconds, so that it makes no difference whether it is there.
-    assert SHORT.seconds % 1
+    assert command.SHORT.seconds % 1
+
+
+@pytest.mark.parametrize(("errors", "code"), [(0, 0), (2, 1)])
+def test_answers_that_are_errors_fail_the_run_but_no_figure_does(
+    monkeypatch: pytest.MonkeyPatch, errors: int, code: int
+) -> None:
+    found = result("findUser by name", 0.1, errors=errors)
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(command, "opened", nullcontext)
+    monkeypatch.setattr(command, "measure", lambda *_: iter([found]))
+    done = CliRunner().invoke(command.main, ["--only", "findUser by name"])
+    assert ">= 0.8  0.10 (0.05 - 0.20)         not met" in done.output
+    assert done.exit_code == code
+    assert ("2 answers were errors" in done.output) is (errors > 0)
