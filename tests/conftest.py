@@ -75,13 +75,15 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @contextmanager
-def created_database(postgres: EmbeddedPostgres, name: str) -> Iterator[str]:
-    """A database of this name for as long as the context lasts."""
+def created_database(
+    postgres: EmbeddedPostgres, name: str, template: str = "template1"
+) -> Iterator[str]:
+    """A database of this name, a copy of another one, for as long as the context lasts."""
     engine = sa.create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
             yield postgres.url(name)
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:

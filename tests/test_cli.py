@@ -93,12 +93,23 @@ def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database as the command migrate makes it, for others to be copies of."""
+    name = f"cli_migrated_{os.getpid()}"
+    with created_database(postgres, name) as url:
+        cli = Cli(tmp_path_factory.mktemp("migrated"))
+        cli.environ["SIPXCONFIG_DATABASE_URL"] = url
+        cli.ok("migrate")
+        yield name
+
+
 @pytest.fixture
-def own(cli: Cli, empty_url: str) -> Cli:
+def own(cli: Cli, postgres: EmbeddedPostgres, migrated: str) -> Iterator[Cli]:
     """The command on an own PostgreSQL whose schema is current."""
-    cli.environ["SIPXCONFIG_DATABASE_URL"] = empty_url
-    cli.ok("migrate")
-    return cli
+    with created_database(postgres, f"cli_{os.getpid()}", template=migrated) as url:
+        cli.environ["SIPXCONFIG_DATABASE_URL"] = url
+        yield cli
 
 
 def execute(url: str, statement: str, **values: object) -> None:
