@@ -72,8 +72,8 @@ _ADD_USERS = (
     """,
     f"""
     INSERT INTO users (user_name, pin_hash, voicemail_pin_hash, last_name, first_name,
-                       last_name_folded, first_name_folded, sip_password, email_address, branch_id)
-    SELECT ({FIRST_USER} + n)::text, %(hash)s, %(hash)s, last, first, lower(last), lower(first),
+                       sip_password, email_address, branch_id)
+    SELECT ({FIRST_USER} + n)::text, %(hash)s, %(hash)s, last, first,
            substr(md5(n::text), 1, 12),
            CASE WHEN n %% 2 = 0 THEN 'u' || n || '@example.org' END,
            (SELECT id FROM branches WHERE name = 'branch-' || n %% 30)
@@ -84,8 +84,8 @@ _ADD_USERS = (
     ORDER BY n
     """,
     f"""
-    INSERT INTO names (value, folded, kind, user_id)
-    SELECT user_name, user_name, 'userName', id FROM users
+    INSERT INTO names (value, folded, kind, user_id, first_name_folded, last_name_folded)
+    SELECT user_name, user_name, 'userName', id, lower(first_name), lower(last_name) FROM users
     WHERE user_name BETWEEN ({FIRST_USER} + %(first)s)::text AND ({FIRST_USER} + %(last)s)::text
     """,
     f"""

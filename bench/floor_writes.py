@@ -35,15 +35,15 @@ _ADD_USER = """
                   WHERE NOT EXISTS (SELECT FROM branches WHERE name = %(branchName)s)
                   ON CONFLICT DO NOTHING RETURNING id)
     INSERT INTO users (user_name, pin_hash, voicemail_pin_hash, last_name, first_name,
-                       last_name_folded, first_name_folded, sip_password, email_address, branch_id)
-    VALUES (%(userName)s, %(hash)s, %(hash)s, %(lastName)s, %(firstName)s, %(last)s, %(first)s,
+                       sip_password, email_address, branch_id)
+    VALUES (%(userName)s, %(hash)s, %(hash)s, %(lastName)s, %(firstName)s,
             %(sipPassword)s, %(emailAddress)s,
             coalesce((SELECT id FROM made), (SELECT id FROM branches WHERE name = %(branchName)s)))
     RETURNING id
 """
 _ADD_NAME = """
-    INSERT INTO names (value, folded, kind, user_id)
-    VALUES (%(userName)s, %(userName)s, 'userName', %(id)s)
+    INSERT INTO names (value, folded, kind, user_id, first_name_folded, last_name_folded)
+    VALUES (%(userName)s, %(userName)s, 'userName', %(id)s, %(first)s, %(last)s)
 """
 _ADD_VALUES = """
     INSERT INTO user_permissions (user_id, permission_id, enabled)

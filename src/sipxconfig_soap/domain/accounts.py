@@ -144,11 +144,11 @@ def reset_superadmin(work: Work) -> None:
     connection = work.connection
     ensure_built_in(connection)
     group_id = _ensure_administrators(connection)
-    cleared = ("first_name", "first_name_folded", "last_name", "last_name_folded")
+    cleared = ("first_name", "last_name", "email_address", "branch_id")
     user_id = connection.execute(
         users.update()
         .where(users.c.user_name == SUPERADMIN)
-        .values(dict.fromkeys((*cleared, "email_address", "branch_id")))
+        .values(dict.fromkeys(cleared))
         .values(sip_password=new_sip_password())
         .returning(users.c.id)
     ).scalar()
@@ -157,6 +157,7 @@ def reset_superadmin(work: Work) -> None:
         _create_superadmin(connection, group_id, pins.random_text(MADE_UP_PIN_LENGTH))
         return
     pool.give_back(work, "user_id", [user_id], [pool.ALIAS])
+    pool.rewrite(work, "user_id", [user_id], pool.USER_NAME, pool.NOBODY)
     grants.revoke_own(work, [user_id])
     queue_profiles_of_users(work, [user_id])
     grouping.USER_GROUPS.apply(work, [user_id], replace=[ADMINISTRATORS], add=None, remove=None)

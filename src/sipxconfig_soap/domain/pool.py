@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from sipxconfig_soap import errors
+from sipxconfig_soap.domain import grams
 from sipxconfig_soap.domain.tables import (
     among,
     metadata,
@@ -42,7 +43,12 @@ names = sa.Table(
     "names",
     metadata,
     sa.Column("value", text_type(), primary_key=True),
+    # What a fuzzy search looks at: texts in the form in which case does not count. The names of the
+    # person stand beside the userName. In a row of users they would have every update of a user
+    # that moves the row, most of an edit of many, enter all its grams anew.
     text("folded", nullable=False, limit=FOLDED_LIMIT),
+    text("first_name_folded", limit=FOLDED_LIMIT),
+    text("last_name_folded", limit=FOLDED_LIMIT),
     text("kind", nullable=False),
     owned_by("user_id", "users.id", nullable=True),
     owned_by("call_group_id", "call_groups.id", nullable=True),
@@ -54,6 +60,11 @@ names = sa.Table(
     sa.Index(None, "call_group_id"),
     sa.Index(None, "park_orbit_id"),
 )
+
+SEARCHED = (names.c.folded, names.c.first_name_folded, names.c.last_name_folded)
+"""The columns in which a fuzzy search finds a user."""
+
+grams.index("ix_names_grams", SEARCHED, names.c.user_id.is_not(None))
 
 _OWNERS = {
     "user_id": ("users", "user_name", "user"),
@@ -87,6 +98,9 @@ def must_be_in_pool(table: sa.Table, *columns: str) -> None:
         )
 
 
+NOBODY: Mapping[str, str | None] = {"first_name_folded": None, "last_name_folded": None}
+
+
 class Claim(NamedTuple):
     """A value that an entity is to have.
 
@@ -94,11 +108,13 @@ class Claim(NamedTuple):
         value: the trimmed name or extension.
         kind: one of the kinds above.
         given: where the request gave it, and as what text.
+        person: the columns of a user's first and last name, which stand beside its userName.
     """
 
     value: str
     kind: str
     given: Given
+    person: Mapping[str, str | None] = NOBODY
 
 
 def check_reserved(work: Work, claims: Sequence[Claim]) -> None:
@@ -183,6 +199,11 @@ def _owners_of(work: Work, values: Sequence[str]) -> dict[str, _Holder]:
     return holders
 
 
+def value_columns(value: str) -> dict[str, str | None]:
+    """A value and what searches look at, by column."""
+    return {"value": value, "folded": fold(value)}
+
+
 def take(work: Work, owner: str, owner_id: int, claims: Sequence[Claim]) -> None:
     """Enter values into the pool; the same value twice (a name that is its extension) is one."""
     rows: dict[str, dict[str, Any]] = {}
@@ -190,14 +211,24 @@ def take(work: Work, owner: str, owner_id: int, claims: Sequence[Claim]) -> None
         rows.setdefault(
             claim.value,
             {
-                "value": claim.value,
-                "folded": fold(claim.value),
+                **value_columns(claim.value),
                 "kind": claim.kind,
                 owner: owner_id,
+                **NOBODY,
+                **claim.person,
             },
         )
     if rows:
         work.execute(names.insert().values(list(rows.values())))
+
+
+def rewrite(
+    work: Work, owner: str, owner_ids: Sequence[int], kind: str, columns: Mapping[str, str | None]
+) -> None:
+    """Change columns of the values of one kind, if any columns are given."""
+    if columns:
+        of_owners = among(names.c[owner], owner_ids)
+        work.execute(names.update().where(of_owners, names.c.kind == kind).values(columns))
 
 
 def give_back(work: Work, owner: str, owner_ids: Sequence[int], kinds: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -37,25 +38,42 @@ VALUE = sa.bindparam("value", type_=sa.Text)
 """Stands in a condition for what is searched."""
 
 
-class Matcher(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Matcher:
     """How one criterion selects entities.
 
     Attributes:
         condition: in SQL, with `VALUE` or other parameters.
         parameters: what the parameters are, worked out from the text that was sent.
         unique: whether it selects one entity at most.
+        suits: whether this way is open to a text; None: to every one.
+        otherwise: the way for those to which it is not.
     """
 
     condition: sa.ColumnElement[bool]
-    parameters: Callable[[str], dict[str, str]]
+    parameters: Callable[[str], Mapping[str, Any]]
     unique: bool = False
+    suits: Callable[[str], bool] | None = None
+    otherwise: Matcher | None = None
+
+    def suiting(self, value: str) -> Matcher:
+        """The way to search this text."""
+        if self.otherwise is None or self.suits is None or self.suits(value):
+            return self
+        return self.otherwise.suiting(value)
+
+    def ways(self) -> Iterator[Matcher]:
+        """This one and those that stand in for it."""
+        yield self
+        if self.otherwise is not None:
+            yield from self.otherwise.ways()
 
 
 class Condition(NamedTuple):
     """The SQL condition of a search, and its parameters."""
 
     where: sa.ColumnElement[bool]
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, Any]
 
 
 def condition(
@@ -73,7 +91,7 @@ def condition(
     if len(trim(value)) > TEXT_LIMIT:
         problems.add(errors.too_long(f"search.{by}", value, TEXT_LIMIT))
         return Condition(sa.false(), {})
-    matcher = matchers[by]
+    matcher = matchers[by].suiting(value)
     return Condition(matcher.condition, matcher.parameters(value))
 
 
@@ -94,7 +112,7 @@ def containing(value: str) -> str:
 
 
 class Finder:
-    """Finds entities: one statement for each criterion, made once.
+    """Finds entities: one statement for each way to search, made once.
 
     Args:
         statement: selects what is shown of every entity, in order.
@@ -105,7 +123,9 @@ class Finder:
         self._matchers = matchers
         self._all = Reading(statement)
         self._by = {
-            by: Reading(statement.where(matcher.condition)) for by, matcher in matchers.items()
+            way: Reading(statement.where(way.condition))
+            for matcher in matchers.values()
+            for way in matcher.ways()
         }
 
     def rows(self, query: Query, criterion: Criterion = EVERYTHING) -> Iterator[Any]:
@@ -121,7 +141,8 @@ class Finder:
             return query.session.stream(self._all, found.parameters)
         if not found.parameters:
             return iter(())
-        reading = self._by[criterion.by]
-        if self._matchers[criterion.by].unique:
+        way = self._matchers[criterion.by].suiting(criterion.value)
+        reading = self._by[way]
+        if way.unique:
             return iter(query.session.fetch(reading, found.parameters))
         return query.session.stream(reading, found.parameters)

@@ -14,6 +14,7 @@ from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
 from sipxconfig_soap.domain.properties import (
     Given,
     clean_name,
+    column_values,
     last_values,
     named_edits,
     parse_all,
@@ -26,9 +27,9 @@ from sipxconfig_soap.domain.users import (
     SEARCHES,
     branch_id,
     claims_of,
+    folded_person,
     is_superadmin,
     new_sip_password,
-    row_values,
     users,
 )
 
@@ -225,7 +226,7 @@ class _Change:
             queue_profiles_of_users(self._work, self.ids)
 
     def _apply_columns(self) -> None:
-        row = row_values(self._values)
+        row = column_values(self._values, users)
         if "sip_password" in row and row["sip_password"] is None:
             del row["sip_password"]
             self._apply_each("sip_password", [new_sip_password() for _ in self.ids], self.ids)
@@ -249,14 +250,15 @@ class _Change:
         )
 
     def _apply_names(self) -> None:
-        """Give back old names and take new ones, which only a single user can."""
-        kinds = [
-            kind
-            for kind, name in ((pool.USER_NAME, "userName"), (pool.ALIAS, "aliases"))
-            if name in self._values
-        ]
-        if not kinds:
-            return
-        pool.give_back(self._work, "user_id", self.ids, kinds)
-        if self._claims:
-            pool.take(self._work, "user_id", self.ids[0], self._claims)
+        """Bring the pool up to date; new names in it are those of a single user.
+
+        In this order a user can swap its name with an alias.
+        """
+        if "aliases" in self._values:
+            pool.give_back(self._work, "user_id", self.ids, [pool.ALIAS])
+        row = folded_person(self._values)
+        if name := self._values.get("userName"):
+            row |= pool.value_columns(name)
+        pool.rewrite(self._work, "user_id", self.ids, pool.USER_NAME, row)
+        aliases = [claim for claim in self._claims if claim.kind == pool.ALIAS]
+        pool.take(self._work, "user_id", self.ids[0], aliases)

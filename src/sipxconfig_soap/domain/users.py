@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap import errors
-from sipxconfig_soap.domain import grants, grouping, pins, pool
+from sipxconfig_soap.domain import grams, grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ids_by_name
 from sipxconfig_soap.domain.properties import (
     Given,
@@ -23,7 +23,7 @@ from sipxconfig_soap.domain.properties import (
 from sipxconfig_soap.domain.searches import VALUE, Matcher, containing, exactly
 from sipxconfig_soap.domain.tables import identity, metadata, text, text_array
 from sipxconfig_soap.domain.user_pins import Pin, pins_of_new
-from sipxconfig_soap.values import fold, has_control
+from sipxconfig_soap.values import fold, has_control, snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,9 +87,6 @@ users = sa.Table(
     text("pin_hash"),
     # Null: the same as the PIN.
     text("voicemail_pin_hash"),
-    # What searches look at, in the form in which case does not count.
-    text("last_name_folded", limit=pool.FOLDED_LIMIT),
-    text("first_name_folded", limit=pool.FOLDED_LIMIT),
     sa.Column("branch_id", sa.BigInteger, sa.ForeignKey("branches.id", ondelete="SET NULL")),
     sa.UniqueConstraint("user_name"),
     sa.CheckConstraint("sip_password <> ''", name="sip_password"),
@@ -99,18 +96,31 @@ pool.must_be_in_pool(users, "user_name")
 
 
 def _fuzzy() -> Matcher:
-    """Matches a substring of userName, alias, first or last name; case does not count."""
-    by_pool = sa.select(pool.names.c.user_id).where(
-        pool.names.c.user_id.is_not(None), pool.names.c.folded.like(VALUE)
+    """Matches a substring of userName, alias, first or last name; case does not count.
+
+    Without three characters in a row it has no grams, and all names are looked through.
+    """
+    found = sa.select(pool.names.c.user_id).where(
+        pool.names.c.user_id.is_not(None), sa.or_(*(each.like(VALUE) for each in pool.SEARCHED))
     )
-    by_person = sa.select(users.c.id).where(
-        users.c.first_name_folded.like(VALUE) | users.c.last_name_folded.like(VALUE)
-    )
-    return Matcher(
+    by_grams = grams.of_columns(pool.SEARCHED).contains(grams.GRAMS)
+
+    def among(ids: sa.Select[tuple[int]]) -> sa.ColumnElement[bool]:
         # As an array they are found once and looked up by their key, whatever the planner believes
         # of a table that has just been filled.
-        users.c.id == sa.any_(sa.func.array(by_pool.union(by_person).scalar_subquery())),
-        lambda value: {"value": containing(fold(value))},
+        return users.c.id == sa.any_(sa.func.array(ids.scalar_subquery()))
+
+    def pattern(value: str) -> dict[str, Any]:
+        return {"value": containing(fold(value))}
+
+    def needed(value: str) -> list[str]:
+        return grams.grams_of(fold(value))
+
+    return Matcher(
+        among(found.where(by_grams)),
+        lambda value: {**pattern(value), "grams": needed(value)},
+        suits=lambda value: bool(needed(value)),
+        otherwise=Matcher(among(found), pattern),
     )
 
 
@@ -128,7 +138,8 @@ def claims_of(cleaned: Mapping[str, Any], sent: Mapping[str, Any]) -> list[pool.
         pool.Claim(alias, pool.ALIAS, given) for alias, given in cleaned.get("aliases", {}).items()
     ]
     if name is not None:
-        claims.insert(0, pool.Claim(name, pool.USER_NAME, Given("userName", sent["userName"])))
+        given = Given("userName", sent["userName"])
+        claims.insert(0, pool.Claim(name, pool.USER_NAME, given, folded_person(cleaned)))
     return claims
 
 
@@ -155,13 +166,13 @@ def ids_by_field(work: Work, sent: Mapping[str, str | None]) -> dict[str, int]:
     return {field: known[name] for field, name in names.items() if name in known}
 
 
-def row_values(cleaned: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of cleaned properties, with what is derived from them."""
-    values = column_values(cleaned, users)
-    for name in ("first_name", "last_name"):
-        if name in values:
-            values[f"{name}_folded"] = fold(values[name]) if values[name] else None
-    return values
+def folded_person(cleaned: Mapping[str, Any]) -> dict[str, str | None]:
+    """What the pool has of first and last name, as far as they are given."""
+    return {
+        f"{snake_case(name)}_folded": fold(cleaned[name]) if cleaned[name] else None
+        for name in ("firstName", "lastName")
+        if name in cleaned
+    }
 
 
 def add(
@@ -188,7 +199,7 @@ def add(
     pin_hashes = pins_of_new(cleaned["pin"], cleaned["pintoken"], voicemail_pin, work.problems)
     work.problems.check()
     row = (
-        row_values(cleaned)
+        column_values(cleaned, users)
         | pin_hashes.hashed()
         | {"branch_id": branch_id(work, cleaned["branchName"])}
     )
