@@ -17,12 +17,12 @@ depends_on = None
 PERSON = ("first_name_folded", "last_name_folded")
 
 # A loop in PL/pgSQL takes half the time of a query over generate_series. The cost keeps the planner
-# from calling it for every row of a table, however small the table was when it planned. It is not
-# parallel safe, since starting workers takes longer than what they would share.
+# from calling it for every row of a table, however small the table was when it planned. Parallel
+# safe it is not, since starting workers takes longer than what they would share.
 NAME_GRAMS = """
 CREATE FUNCTION name_grams(
     folded character varying, first_name character varying, last_name character varying
-) RETURNS text[] LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED COST 100000 AS $$
+) RETURNS text[] LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED COST 10000 AS $$
 DECLARE
     part text;
     grams text[] := '{}';

@@ -25,10 +25,19 @@ The index finds rows without any gram by reading the whole of it.
 """
 
 
-def grams_of(folded: str) -> list[str]:
-    """The grams that every text has in which a folded needle is found; ``%`` is a wildcard.
+STORAGE = {"fastupdate": "on", "gin_pending_list_limit": "64"}
+"""New entries wait in a list of 64 kB at most, which every search reads.
 
-    A needle none of whose segments between wildcards has three characters has none.
+A user's names have some forty grams. Entering them one by one would take PostgreSQL longer than the
+rest of inserting the names.
+"""
+
+
+def grams_of(folded: str) -> list[str]:
+    """The grams that every text has in which a folded needle is found (services.md §3).
+
+    ``%`` is a wildcard. A needle none of whose segments between wildcards has three characters has
+    no grams.
     """
     segments = folded.split("%")
     return sorted(
@@ -41,7 +50,7 @@ def grams_of(folded: str) -> list[str]:
 
 
 def of_columns(columns: Sequence[sa.Column[Any]]) -> sa.Function[Any]:
-    """The grams of all texts in three columns, as the index has them."""
+    """The grams of all texts in three columns, as the index has them; nulls have none."""
     return sa.func.name_grams(*columns, type_=postgresql.ARRAY(sa.Text))
 
 
@@ -54,11 +63,3 @@ def index(name: str, columns: Sequence[sa.Column[Any]], where: sa.ColumnElement[
         postgresql_where=where,
         postgresql_with=STORAGE,
     )
-
-
-STORAGE = {"fastupdate": "on", "gin_pending_list_limit": "64"}
-"""New entries wait in a list of 64 kB at most, which every search reads.
-
-A user's names have some forty grams; entering them one by one takes PostgreSQL longer than all else
-about adding the user.
-"""

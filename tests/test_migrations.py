@@ -1,0 +1,100 @@
+"""A migration keeps what is stored, forwards and backwards."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from sipxconfig_soap import schema
+from tests.conftest import created_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sipxconfig_soap.embedded import EmbeddedPostgres
+
+PEOPLE = """
+    WITH added AS (
+        INSERT INTO users (user_name, sip_password, first_name_folded, last_name_folded)
+        VALUES ('1', 'x', 'änne', 'strauss'), ('2', 'x', NULL, 'wu'), ('3', 'x', NULL, NULL)
+        RETURNING id, user_name
+    )
+    INSERT INTO names (value, folded, kind, user_id)
+    SELECT user_name, user_name, 'userName', id FROM added
+    UNION ALL SELECT 'a' || user_name, 'a' || user_name, 'alias', id FROM added
+"""
+IN_NAMES = """
+    SELECT value, first_name_folded, last_name_folded FROM names
+    WHERE num_nonnulls(first_name_folded, last_name_folded) > 0 ORDER BY value
+"""
+IN_USERS = """
+    SELECT user_name, first_name_folded, last_name_folded FROM users
+    WHERE num_nonnulls(first_name_folded, last_name_folded) > 0 ORDER BY user_name
+"""
+EXPECTED = [("1", "änne", "strauss"), ("2", None, "wu")]
+
+
+@pytest.fixture
+def engine(postgres: EmbeddedPostgres, database_url: str) -> Iterator[sa.Engine]:
+    """An empty database."""
+    name = f"{sa.make_url(database_url).database}_migrations"
+    with created_database(postgres, name) as url:
+        engine = sa.create_engine(url)
+        yield engine
+        engine.dispose()
+
+
+@contextmanager
+def configured(engine: sa.Engine) -> Iterator[Config]:
+    """What Alembic's commands take, for this database."""
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_directory()))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        yield config
+
+
+def rows(engine: sa.Engine, sql: str) -> list[tuple[object, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+
+def test_the_names_of_persons_move_to_the_pool_and_back(engine: sa.Engine) -> None:
+    with configured(engine) as config:
+        command.upgrade(config, "0002")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(PEOPLE)
+    with configured(engine) as config:
+        command.upgrade(config, "0003")
+    assert rows(engine, IN_NAMES) == EXPECTED
+    found = "name_grams(folded, first_name_folded, last_name_folded) @> '{tra,rau}'"
+    assert rows(engine, f"SELECT value FROM names WHERE {found}") == [("1",)]
+    with configured(engine) as config:
+        command.downgrade(config, "0002")
+    assert rows(engine, IN_USERS) == EXPECTED
+    assert rows(engine, "SELECT FROM pg_proc WHERE proname = 'name_grams'") == []
+
+
+def test_every_migration_can_be_undone_and_done_again(engine: sa.Engine) -> None:
+    for _ in range(2):
+        with configured(engine) as config:
+            command.upgrade(config, "head")
+        with engine.connect() as connection:
+            assert schema.differences(connection) == []
+        with configured(engine) as config:
+            command.downgrade(config, "base")
+    assert rows(engine, "SELECT relname FROM pg_class WHERE relname = 'users'") == []
+
+
+def test_an_index_of_grams_that_is_gone_is_noticed(engine: sa.Engine) -> None:
+    schema.upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP INDEX ix_names_grams")
+    with engine.connect() as connection:
+        (difference,) = schema.differences(connection)
+    assert "ix_names_grams" in difference
