@@ -15,11 +15,13 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap.errors import SECRET_FIELDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import TextIO
 
 _FIELDS = "sipxconfig_fields"
@@ -35,7 +37,10 @@ def event(logger: logging.Logger, level: int, name: str, /, **fields: object) ->
     Fields called like a secret (wire.md §6, and Authorization) show only that they are there.
     """
     if logger.isEnabledFor(level):
-        logger.log(level, "%s", name, extra={_FIELDS: fields})
+        # Like logger.log, but without looking for who called it.
+        record = logger.makeRecord(logger.name, level, "", 0, name, (), None)
+        record.__dict__[_FIELDS] = fields
+        logger.handle(record)
 
 
 def setup(level: str, stream: TextIO | None = None) -> None:
@@ -49,6 +54,8 @@ def setup(level: str, stream: TextIO | None = None) -> None:
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
+    # What our lines do not show need not be found out.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Alembic tells at every look at the schema how it works.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -58,19 +65,21 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; control characters in it are escaped as JSON escapes them."""
-        moment = datetime.fromtimestamp(record.created, UTC)
-        pairs: dict[str, object] = {
-            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-        }
-        pairs.update(getattr(record, _FIELDS, {}))
+        moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        parts = [
+            f"time={moment.isoformat(timespec='milliseconds')}Z",
+            f"level={record.levelname.lower()}",
+            f"logger={record.name}",
+            f"event={_shown('event', record.getMessage())}",
+        ]
+        fields: Mapping[str, object] = getattr(record, _FIELDS, {})
+        parts += [
+            f"{key}={_shown(key, value)}" for key, value in fields.items() if value is not None
+        ]
         if record.exc_info:
-            pairs["traceback"] = self.formatException(record.exc_info)
-        return " ".join(
-            f"{key}={_shown(key, value)}" for key, value in pairs.items() if value is not None
-        )
+            traceback = self.formatException(record.exc_info)
+            parts.append(f"traceback={_shown('traceback', traceback)}")
+        return " ".join(parts)
 
 
 def escape(text: str) -> str:
@@ -89,14 +98,22 @@ def _numbered(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+@lru_cache(maxsize=256)
+def _is_secret(key: str) -> bool:
+    return key.lower() in _SECRET
+
+
 def _shown(key: str, value: object) -> str:
-    if key.lower() in _SECRET:
+    if _is_secret(key):
         return "(secret)"
-    if isinstance(value, bool):
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        value = ",".join(str(each) for each in value)
-    text = str(value)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        text = ",".join(str(each) for each in value)
+    else:
+        text = str(value)
     if key != "traceback" and len(text) > _LONGEST_VALUE:
         text = text[:_LONGEST_VALUE] + "…"
     if _BARE.match(text):

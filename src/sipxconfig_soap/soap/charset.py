@@ -6,6 +6,7 @@ import codecs
 import re
 from encodings import normalize_encoding
 from encodings.aliases import aliases
+from functools import lru_cache
 
 from sipxconfig_soap.soap.faults import client_fault
 
@@ -51,6 +52,7 @@ def encoding_of(body: bytes, charset: str | None) -> str:
     return _supported(declared.group(1).decode("ascii")) if declared else "UTF-8"
 
 
+@lru_cache(maxsize=64)
 def _supported(name: str) -> str:
     """Translate a charset's name, of which there are many for each; refuse an unknown one.
 

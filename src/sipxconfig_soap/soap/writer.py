@@ -6,7 +6,7 @@ message and takes thirty times as long (docs/adr/0002-own-reader-and-writer.md).
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from sipxconfig_soap.soap.types import NS
 from sipxconfig_soap.values import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sipxconfig_soap.soap.names import ArrayNames
 
@@ -98,23 +98,47 @@ def _complex(
 def _member(name: str, kind: Any) -> Callable[[Any], str]:
     """The writer of one member: null is left out, or nil where the contract has it so."""
     attributes = kind.Attributes
-    write = (
-        _complex(name, kind.__orig__ or kind)
-        if issubclass(kind, ComplexModelBase)
-        else _scalar(name, kind)
-    )
-    if attributes.max_occurs > 1:
-        return lambda values: "".join(map(write, values)) if values else ""
     absent = f'<{name} xsi:nil="true"/>' if getattr(attributes, "nil_when_null", False) else ""
-    return lambda value: absent if value is None else write(value)
+    if issubclass(kind, ComplexModelBase):
+        write = _complex(name, kind.__orig__ or kind)
+    elif issubclass(kind, Boolean):
+        write = _boolean(name, absent)
+    elif issubclass(kind, Integer32):
+        write = _integer(name, absent)
+    else:
+        write = _text(name, absent)
+    return _repeated(write) if attributes.max_occurs > 1 else write
 
 
-def _scalar(name: str, kind: Any) -> Callable[[Any], str]:
-    """The writer of one element of a simple type."""
-    if issubclass(kind, Boolean):
-        true, false = f"<{name}>true</{name}>", f"<{name}>false</{name}>"
-        return lambda value: true if value else false
+def _repeated(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """The writer of an element that stands once for each of several values."""
+
+    # Of permissions there are few combinations, however many users have them.
+    @lru_cache(maxsize=1024)
+    def known(values: tuple[Any, ...]) -> str:
+        return "".join(map(write, values))
+
+    def write_all(values: Sequence[Any] | None) -> str:
+        if not values:
+            return ""
+        return known(values) if type(values) is tuple else "".join(map(write, values))
+
+    return write_all
+
+
+def _boolean(name: str, absent: str) -> Callable[[bool | None], str]:
+    true, false = f"<{name}>true</{name}>", f"<{name}>false</{name}>"
+    return lambda value: absent if value is None else true if value else false
+
+
+def _integer(name: str, absent: str) -> Callable[[int | None], str]:
+    return lambda value: absent if value is None else f"<{name}>{value}</{name}>"
+
+
+def _text(name: str, absent: str) -> Callable[[str | None], str]:
     opening, closing = f"<{name}>", f"</{name}>"
-    if issubclass(kind, Integer32):
-        return lambda value: f"{opening}{value}{closing}"
-    return lambda value: f"{opening}{escape(value)}{closing}"
+
+    def write(value: str | None) -> str:
+        return absent if value is None else f"{opening}{escape(value)}{closing}"
+
+    return write

@@ -15,7 +15,7 @@ from sipxconfig_soap.soap.faults import Fault, client_fault
 from sipxconfig_soap.values import trim
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     Attributes = Mapping[tuple[str, str], str]
 
@@ -29,6 +29,9 @@ _XML = "http://www.w3.org/XML/1998/namespace"
 _XSI_NIL = ("http://www.w3.org/2001/XMLSchema-instance", "nil")
 _MEANINGFUL = frozenset({"nil", "mustUnderstand", "actor", "role"})
 """Local names of the attributes that are kept."""
+
+_NOTHING: Sequence[tuple[str, str | None]] = ()
+_NO_ATTRIBUTES: Attributes = {}
 
 
 class Element:
@@ -71,10 +74,13 @@ class _Namespaces:
 
     def __init__(self) -> None:
         self._bound = {"": "", "xml": _XML}
-        self._shadowed: list[list[tuple[str, str | None]]] = []
+        self._shadowed: list[Sequence[tuple[str, str | None]]] = []
 
     def enter(self, attributes: Mapping[str, str]) -> None:
         """Take over the declarations of an element."""
+        if not attributes:
+            self._shadowed.append(_NOTHING)
+            return
         shadowed: list[tuple[str, str | None]] = []
         for name, uri in attributes.items():
             head, colon, prefix = name.partition(":")
@@ -133,7 +139,7 @@ class _TreeBuilder:
             raise client_fault(f"The request nests elements deeper than {MAX_DEPTH}")
         self._namespaces.enter(attributes)
         namespace, name = self._namespaces.element(tag)
-        kept = self._namespaces.meaningful(attributes) if attributes else {}
+        kept = self._namespaces.meaningful(attributes) if attributes else _NO_ATTRIBUTES
         element = Element(namespace, name, kept)
         self._open[-1].children.append(element)
         self._open.append(element)

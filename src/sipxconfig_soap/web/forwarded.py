@@ -36,11 +36,8 @@ class Origin(NamedTuple):
 def origin_of(environ: WSGIEnvironment, trusted: Networks) -> Origin:
     """Find out who sent a request and to which address."""
     peer = environ.get("REMOTE_ADDR", "")
-    known = read_address(peer)
-    direct = Origin(
-        str(known) if known else peer, environ.get("wsgi.url_scheme", "http"), _host(environ)
-    )
-    if not trusted or not _is_trusted(known, trusted):
+    direct = Origin(_spelled(peer), environ.get("wsgi.url_scheme", "http"), _host(environ))
+    if not trusted or not _is_trusted(read_address(peer), trusted):
         return direct
     address, proxies = _through_proxies(direct.address, _members(environ, "FOR"), trusted)
     scheme = _from_the_right(_members(environ, "PROTO"), proxies).lower()
@@ -75,6 +72,13 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(maxsize=1024)
+def _spelled(peer: str) -> str:
+    """An address as it is logged and counted; anything else as it is."""
+    known = read_address(peer)
+    return str(known) if known else peer
 
 
 def _host(environ: WSGIEnvironment) -> str:
