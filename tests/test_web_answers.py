@@ -60,8 +60,8 @@ class Answer:
 
 
 def held(database: Database) -> int:
-    """Connections of the pool that somebody holds."""
-    return int(database.engine.pool.checkedout())  # type: ignore[attr-defined]
+    """Connections that sessions hold."""
+    return database.in_use
 
 
 def busy(database: Database) -> int:

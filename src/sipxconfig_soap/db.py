@@ -3,6 +3,9 @@
 A session holds one pooled connection, taken on first use. Reads run without a transaction of their
 own (each is one statement, so one snapshot); changes run in one transaction that is tried again
 when it lost a race, so that the second try meets the winner's rows and says so.
+
+What runs at every request is prepared (`sipxconfig_soap.prepared`) and goes to psycopg2 directly;
+SQLAlchemy keeps the pool and runs the statements whose shape depends on the request.
 """
 
 from __future__ import annotations
@@ -10,21 +13,25 @@ from __future__ import annotations
 import logging
 import random
 import time
-from contextlib import contextmanager
+from contextlib import suppress
 from itertools import count
+from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg2
 import sqlalchemy as sa
+from psycopg2.extensions import STATUS_READY
 from sqlalchemy import exc
-from sqlalchemy.dialects import postgresql
 
 from sipxconfig_soap import logs
-from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.errors import Unavailable, Unconfirmed
+from sipxconfig_soap.prepared import NOT_SO, SHORT, Link, Prepared, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
+
+    from sipxconfig_soap.prepared import Reading, Step
 
 T = TypeVar("T")
 
@@ -47,9 +54,6 @@ CONNECT_TIMEOUT = 5
 
 ATTEMPTS = 5
 """How often a change is tried when it loses races."""
-
-STREAM_ROWS = 500
-"""Rows that a list fetches at a time."""
 
 _LOST_RACES = frozenset({"23503", "23505", "23P01", "40001", "40P01"})
 """SQLSTATEs of a race lost: a foreign key gone, a value taken, a conflict, a deadlock."""
@@ -80,61 +84,49 @@ _AWAY = (
 )
 
 
-@contextmanager
-def _availability() -> Iterator[None]:
-    """Turn the many faces of a database that is away into `Unavailable`."""
-    try:
-        yield
-    except (*_AWAY, exc.TimeoutError) as error:
-        diagnosis = getattr(getattr(error, "orig", None), "diag", None)
-        state = getattr(diagnosis, "sqlstate", None)
-        kind = type(error).__name__
-        logs.event(logger, logging.WARNING, "database unavailable", kind=kind, sqlstate=state)
-        raise Unavailable from error
+class _Availability:
+    """Turns the many faces of a database that is away into `Unavailable`; a context manager."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, (*_AWAY, exc.TimeoutError)):
+            kind, state = type(error).__name__, _state(error)
+            logs.event(logger, logging.WARNING, "database unavailable", kind=kind, sqlstate=state)
+            raise Unavailable from error
 
 
-class Reading:
-    """A reading statement, compiled once and planned once for each connection.
+_availability = _Availability()
 
-    Args:
-        statement: with named parameters for what differs from call to call.
-    """
 
-    _numbers = count(1)
-
-    def __init__(self, statement: sa.Select[Any]) -> None:
-        self.statement = statement
-        self._name = f"reading_{next(self._numbers)}"
-        dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-        compiled = statement.compile(dialect=dialect)
-        self._constants = compiled.params
-        self._order = tuple(compiled.positiontup or ())
-        self._sql = f"PREPARE {self._name} AS {compiled}"
-        marks = ", ".join(["%s"] * len(self._order))
-        self._execute = f"EXECUTE {self._name} ({marks})" if marks else f"EXECUTE {self._name}"
-
-    def run(self, connection: Any, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """All rows, from a connection of psycopg2 as the pool lends it."""
-        with connection.cursor() as cursor:
-            if self._name not in connection.info:
-                cursor.execute(self._sql)
-                connection.info[self._name] = True
-            known = self._constants | values
-            cursor.execute(self._execute, [known[name] for name in self._order])
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-            return rows
+def _state(error: BaseException) -> str | None:
+    """The SQLSTATE of an error of psycopg2, also inside one of SQLAlchemy; None for none."""
+    state: str | None = getattr(getattr(error, "orig", error), "pgcode", None)
+    return state
 
 
 class Database:
-    """An engine and its pool; made in the process that uses it, never before a fork."""
+    """An engine, and the connections that sessions share.
+
+    Made in the process that uses it, never before a fork.
+
+    Attributes:
+        engine: of SQLAlchemy; whoever uses it directly gets a connection beside those of sessions.
+    """
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
-        """Prepare a pool of at most ``pool_size`` connections; none is made yet."""
+        """Prepare for at most ``pool_size`` sessions at once; no connection is made yet."""
         self.engine = sa.create_engine(
             normalise_url(url),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=CONNECT_TIMEOUT,
+            # Sessions keep theirs, which are counted below.
+            pool_size=1,
+            max_overflow=-1,
             pool_pre_ping=True,
             hide_parameters=True,
             connect_args={
@@ -153,24 +145,100 @@ class Database:
                 ),
             },
         )
+        sa.event.listen(self.engine, "connect", _make_link)
+        # The one used last has the warmest process at its other end; None is yet to be made.
+        self._size = pool_size
+        self._idle: LifoQueue[sa.Connection | None] = LifoQueue()
+        for _ in range(pool_size):
+            self._idle.put(None)
+        self._suspected = 0.0
 
-        sa.event.listen(self.engine, "checkin", _end_autocommit)
+    @property
+    def in_use(self) -> int:
+        """How many connections sessions hold at this moment."""
+        return self._size - self._idle.qsize()
 
     def session(self) -> Session:
         """A session for one request; a context manager."""
-        return Session(self.engine)
+        return Session(self)
 
     def dispose(self) -> None:
         """Close all idle connections."""
+        for _ in range(self._idle.qsize()):
+            with suppress(Empty):
+                self._close(self._idle.get_nowait())
         self.engine.dispose()
+
+    def take(self) -> sa.Connection:
+        """A connection outside of any transaction.
+
+        Nobody has asked whether it still lives: that would cost a round trip every time.
+
+        Raises:
+            Unavailable: all are in use, for longer than one should wait.
+        """
+        try:
+            held = self._idle.get(timeout=CONNECT_TIMEOUT)
+        except Empty as error:
+            raise Unavailable from error
+        if held is not None and link_of(held).made > self._suspected:
+            return held
+        try:
+            if held is not None:
+                held.invalidate()
+                held.close()
+            return self.engine.connect()
+        except BaseException:
+            self._idle.put(None)
+            raise
+
+    def give_back(self, held: sa.Connection) -> None:
+        """Keep a connection for the next session, if it is in order."""
+        if not held.invalidated and not held.in_transaction():
+            driver = link_of(held).driver
+            if not driver.closed and driver.status == STATUS_READY:
+                self._idle.put(held)
+                return
+        self._close(held)
+
+    def _close(self, held: sa.Connection | None) -> None:
+        """Have a place for a new connection instead of this one."""
+        try:
+            if held is not None:
+                held.invalidate()
+                held.close()
+        finally:
+            self._idle.put(None)
+
+    def suspect(self) -> None:
+        """Have all connections that exist now replaced before they are used again."""
+        self._suspected = time.monotonic()
+
+
+_LINK = "link"
+
+
+def _make_link(driver: Any, record: Any) -> None:
+    record.info[_LINK] = Link(driver)
+
+
+def link_of(connection: sa.Connection) -> Link:
+    """The way around SQLAlchemy to the connection of psycopg2."""
+    link: Link = connection.info[_LINK]
+    return link
 
 
 class Session:
     """One request's hold on one connection."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    __slots__ = ("_confirmed", "_database", "_held", "_required", "_used")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._held: sa.Connection | None = None
+        self._used = False
+        self._required: tuple[Step, ...] = ()
+        self._confirmed: Callable[[], None] = _nothing
 
     def __enter__(self) -> Self:
         return self
@@ -187,42 +255,94 @@ class Session:
         """Give the connection back; whatever it was in the middle of is rolled back."""
         if self._held is not None:
             held, self._held = self._held, None
-            held.close()
+            self._database.give_back(held)
 
-    def read(self) -> sa.Connection:
-        """The connection, each statement by itself.
+    def require(self, step: Step, confirmed: Callable[[], None]) -> None:
+        """Rely on something, which is looked at together with the next statement.
+
+        Args:
+            step: made by `sipxconfig_soap.prepared.requiring`.
+            confirmed: called when it is known to be so.
+        """
+        self._required, self._confirmed = (step,), confirmed
+
+    def forget(self) -> None:
+        """Require nothing any more, since nothing is going to be done."""
+        self._required = ()
+
+    def confirm(self) -> None:
+        """See that what was required is so, unless a statement has shown it already.
 
         Raises:
             Unavailable: the database is away.
+            Unconfirmed: it is not so.
         """
-        return self._connection(autocommit=True)
+        if self._required:
+            self._fetch()
 
-    def fetch(
-        self, reading: Reading, parameters: Mapping[str, Any] | None = None
-    ) -> list[tuple[Any, ...]]:
+    def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of an answer that is known to be small, in one round trip.
 
         Raises:
             Unavailable: the database is away.
+            Unconfirmed: what was required is not so.
         """
-        with _availability():
-            return reading.run(self.read().connection, parameters or {})
+        return self._fetch(prepared.with_values(values))
 
-    def stream(
-        self, reading: Reading, parameters: Mapping[str, Any] | None = None
-    ) -> Iterator[sa.Row[Any]]:
-        """The rows of an answer as they are asked for, however many: a server-side cursor.
+    def _fetch(self, *steps: Step) -> list[tuple[Any, ...]]:
+        required, steps = self._required, (*self._required, *steps)
+        with _availability:
+            link = self._link(autocommit=True)
+            try:
+                rows = run(link, *steps)
+            except NOT_SO as error:
+                if required:
+                    raise Unconfirmed from error
+                raise
+            except _AWAY:
+                if self._used or not link.driver.closed:
+                    raise
+                # It died while nobody used it, and so may others have: PostgreSQL was restarted.
+                self._database.suspect()
+                self.close()
+                rows = run(self._link(autocommit=True), *steps)
+        self._used = True
+        if required:
+            # Only now: what failed in any way has confirmed nothing.
+            self._required = ()
+            self._confirmed()
+        return rows
+
+    def rows(self, reading: Reading, values: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
+        """The rows of an answer of any length, from one snapshot, in bounded memory.
 
         Raises:
             Unavailable: the database is away; also while rows are being fetched.
         """
-        with _availability():
-            connection = self._connection(autocommit=False)
-            with connection.begin():
-                options = {"stream_results": True, "yield_per": STREAM_ROWS}
-                yield from connection.execute(
-                    reading.statement, parameters, execution_options=options
-                )
+        if not reading.is_long:
+            rows = self.fetch(reading.short, values)
+            if len(rows) <= SHORT:
+                return rows
+            reading.is_long = True
+        self.confirm()
+        return self._stream(reading, values)
+
+    def _stream(self, reading: Reading, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows as they are asked for: a server-side cursor, which is a snapshot."""
+        with _availability:
+            driver = self._link(autocommit=False).driver
+            sql = reading.long
+            try:
+                with driver.cursor("answer") as cursor:
+                    cursor.execute(sql.text, {**sql.constants, **values})
+                    rows = cursor.fetchmany(SHORT)
+                    reading.is_long = len(rows) == SHORT
+                    while rows:
+                        yield from rows
+                        rows = cursor.fetchmany(SHORT) if len(rows) == SHORT else ()
+            finally:
+                if not driver.closed:
+                    driver.rollback()
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Do some work in one transaction; do it again when it loses a race.
@@ -232,41 +352,50 @@ class Session:
 
         Raises:
             Unavailable: the database is away, or it found a deadlock at every try.
+            Unconfirmed: what was required is not so.
         """
-        with _availability():
-            connection = self._connection(autocommit=False)
+        with _availability:
+            self.confirm()
+            if not self._used:
+                # Only what has changed nothing can be done again on another connection.
+                self.fetch(_NOTHING, {})
+            self._link(autocommit=False)
+            connection = self._connection()
             for attempt in count(1):
                 try:
                     with connection.begin():
                         return work(connection)
-                except exc.DBAPIError as error:
-                    if attempt == ATTEMPTS or not _lost_race(error):
+                except (exc.DBAPIError, psycopg2.Error) as error:
+                    # Only because another one came first.
+                    if attempt == ATTEMPTS or _state(error) not in _LOST_RACES:
                         raise
                 # Two that block each other should not meet again in step.
                 time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  no secret
         raise Unavailable
 
-    def _connection(self, *, autocommit: bool) -> sa.Connection:
-        """The connection, outside of any transaction.
+    def _connection(self) -> sa.Connection:
+        """The connection; another one when it has broken."""
+        if self._held is not None and self._held.invalidated:
+            self.close()
+        if self._held is None:
+            self._held = self._database.take()
+        return self._held
+
+    def _link(self, *, autocommit: bool) -> Link:
+        """The connection of psycopg2, outside of any transaction.
 
         Autocommit is a flag of psycopg2, which changes it without asking the server.
         SQLAlchemy's isolation levels would cost a round trip at either end of a session.
         """
-        with _availability():
-            if self._held is None:
-                self._held = self._engine.connect()
-            self._held.rollback()
-            driver: Any = self._held.connection.driver_connection
-            driver.autocommit = autocommit
-            return self._held
+        link = link_of(self._connection())
+        if link.driver.autocommit != autocommit:
+            link.driver.autocommit = autocommit
+        return link
 
 
-def _end_autocommit(driver: Any, _record: object) -> None:
-    """Give a connection back to the pool as whoever takes it next expects it."""
-    if driver is not None and not driver.closed:
-        driver.autocommit = False
+def _nothing() -> None:
+    """Nothing was required."""
 
 
-def _lost_race(error: exc.DBAPIError) -> bool:
-    """Whether a change failed only because another one came first."""
-    return getattr(error.orig, "pgcode", None) in _LOST_RACES and not error.connection_invalidated
+_NOTHING = Prepared(sa.select(sa.literal_column("1")))
+"""Finds out whether a connection is alive."""

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
-from sipxconfig_soap.db import Reading
 from sipxconfig_soap.domain import audit, grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ensure_built_in, permissions
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
 from sipxconfig_soap.domain.users import new_sip_password, users
+from sipxconfig_soap.prepared import Prepared, requiring
 
 if TYPE_CHECKING:
     from sipxconfig_soap.db import Session
     from sipxconfig_soap.domain.work import Work
+    from sipxconfig_soap.prepared import Step
 
 ADMINISTRATORS = "administrators"
 """The group whose members may configure the system."""
@@ -42,7 +43,7 @@ class Account(NamedTuple):
     administrator: bool
 
 
-_ACCOUNT = Reading(
+_ACCOUNT = Prepared(
     sa.select(
         users.c.id,
         users.c.user_name,
@@ -50,6 +51,22 @@ _ACCOUNT = Reading(
         grants.administrator(users.c.id, users.c.user_name),
     ).where(users.c.user_name == sa.bindparam("login", type_=sa.Text))
 )
+
+
+_UNCHANGED = requiring(
+    sa.exists().where(
+        users.c.id == sa.bindparam("user", type_=sa.BigInteger),
+        users.c.user_name == sa.bindparam("login", type_=sa.Text),
+        users.c.pin_hash == sa.bindparam("stored", type_=sa.Text),
+        grants.administrator(users.c.id, users.c.user_name),
+    )
+)
+
+
+def unchanged(account: Account) -> Step:
+    """Requires that this administrator is still one, by the same name and PIN."""
+    values = {"user": account.id, "login": account.user_name, "stored": account.pin_hash}
+    return _UNCHANGED.with_values(values)
 
 
 def find_account(session: Session, user_name: str) -> Account | None:
@@ -107,7 +124,8 @@ def _ensure_administrators(connection: sa.Connection) -> int:
     group_id = known.scalar()
     if group_id is not None:
         return int(group_id)
-    (group_id,) = grouping.ensure(connection, groups, [ADMINISTRATORS])
+    new = groups.insert().values(name=ADMINISTRATORS).returning(groups.c.id)
+    group_id = connection.execute(new).scalar_one()
     values = sa.case(ADMINISTRATORS_VALUES, value=permissions.c.name)
     rows = sa.select(sa.literal(group_id, sa.BigInteger), permissions.c.id, values).where(
         permissions.c.name.in_(ADMINISTRATORS_VALUES)

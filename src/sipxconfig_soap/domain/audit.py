@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain.tables import identity, metadata, one_of, text
+from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
+
+    from sipxconfig_soap.prepared import Step
 
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 
@@ -50,8 +53,16 @@ class Entry(NamedTuple):
     outcome: str
 
 
+_RECORD = Prepared(audit_log.insert().inline(), Entry._fields)
+
+
+def step(entry: Entry) -> Step:
+    """What writes an entry, to be sent together with the change itself."""
+    return _RECORD.with_values(entry._asdict())
+
+
 def record(connection: sa.Connection, entry: Entry) -> None:
-    """Write an entry, in the transaction of the change itself if there is one."""
+    """Write an entry about what has no other statement, in a transaction."""
     connection.execute(audit_log.insert(), entry._asdict())
 
 

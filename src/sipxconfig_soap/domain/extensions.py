@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sipxconfig_soap.domain import pool
 from sipxconfig_soap.domain.properties import Flag, Given, Text
 from sipxconfig_soap.domain.tables import identity, metadata
+from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,11 +49,26 @@ def check(work: Work, claims: Sequence[pool.Claim], owner: str) -> None:
     pool.check_free(work, claims, owner)
 
 
+def inserting(target: sa.Table) -> Prepared:
+    """Stores a new entity and returns its id; its columns are parameters."""
+    columns = [column.name for column in target.c if column is not target.c.id]
+    return Prepared(target.insert().inline().returning(target.c.id), columns)
+
+
 def insert(
-    work: Work, target: sa.Table, row: Mapping[str, Any], owner: str, claims: Sequence[pool.Claim]
+    work: Work, prepared: Prepared, row: Mapping[str, Any], owner: str, claims: Sequence[pool.Claim]
 ) -> int:
-    """Store a new entity and enter its name and extension into the pool; returns its id."""
-    new_id: int = work.execute(target.insert().values(row).returning(target.c.id)).scalar_one()
+    """Store a new entity and enter its name and extension into the pool; returns its id.
+
+    Args:
+        work: the operation.
+        prepared: what `inserting` made of its table.
+        row: its columns.
+        owner: the pool's column for this kind of entity.
+        claims: its name and extension.
+    """
+    new_id: int
+    ((new_id,),) = work.fetch(prepared, row)
     pool.take(work, owner, new_id, claims)
     work.touch([row["name"]])
     return new_id

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from sipxconfig_soap.domain.grouping import USER_GROUPS
 from sipxconfig_soap.domain.permissions import SUPERADMIN, permissions
-from sipxconfig_soap.domain.tables import among, each_of, id_array, metadata, owned_by
+from sipxconfig_soap.domain.tables import among, each_of, given, id_array, metadata, owned_by
+from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +40,18 @@ group_values = _values("user_group_permissions", "group_id", "user_groups")
 def grant(work: Work, user_id: int, permission_ids: Sequence[int]) -> None:
     """Give a user these permissions as its own values."""
     if permission_ids:
-        rows = [
-            {"user_id": user_id, "permission_id": permission, "enabled": True}
-            for permission in permission_ids
-        ]
-        work.execute(user_values.insert().values(rows))
+        work.later(_GRANT.with_values({"user": user_id, "permissions": list(permission_ids)}))
+
+
+def _granting() -> Prepared:
+    permission = sa.func.unnest(given("permissions", sa.BigInteger())).column_valued("permission")
+    user = sa.cast(sa.bindparam("user"), sa.BigInteger)
+    rows = sa.select(user, permission, sa.true())
+    columns = ["user_id", "permission_id", "enabled"]
+    return Prepared(user_values.insert().inline().from_select(columns, rows))
+
+
+_GRANT = _granting()
 
 
 def revoke_own(work: Work, user_ids: Sequence[int]) -> None:

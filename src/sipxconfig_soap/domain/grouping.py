@@ -13,19 +13,19 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sipxconfig_soap.domain.searches import VALUE, Matcher
 from sipxconfig_soap.domain.tables import (
     among,
-    each_of,
-    every_pair,
-    id_array,
+    given,
     identity,
     metadata,
     owned_by,
     text,
 )
+from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.values import trim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy.dialects.postgresql import Insert
     from sqlalchemy.sql.selectable import LateralFromClause as Lateral
 
     from sipxconfig_soap.domain.work import Work
@@ -40,20 +40,33 @@ def _named(name: str) -> sa.Table:
 branches = _named("branches")
 
 
-def ensure(connection: sa.Connection, table: sa.Table, names: Sequence[str]) -> list[int]:
-    """The ids of names; missing ones are created in the order in which they are given."""
-    if not names:
-        return []
-    wanted = sa.select(table.c.name, table.c.id).where(table.c.name.in_(names))
-    known = {row.name: row.id for row in connection.execute(wanted)}
-    missing = [{"name": name} for name in names if name not in known]
-    if missing:
-        new = insert(table).values(missing)
-        # Who creates the same name at once is waited for, and the row is then there for us too.
-        new = new.on_conflict_do_update(index_elements=["name"], set_={"name": table.c.name})
-        created = connection.execute(new.returning(table.c.name, table.c.id))
-        known |= {row.name: row.id for row in created}
-    return [known[name] for name in names]
+def _ensured(table: sa.Table) -> sa.CompoundSelect[Any]:
+    """The ids of ``names``; missing ones are created in the order in which they are given."""
+    names = given("names", sa.Text())
+    wanted = sa.func.unnest(names).table_valued("name", with_ordinality="place")
+    wanted = wanted.render_derived(name="wanted")
+    known = table.alias("known")
+    missing = (
+        sa.select(wanted.c.name)
+        .where(~sa.exists().where(known.c.name == wanted.c.name))
+        .order_by(wanted.c.place)
+    )
+    new = insert(table).inline().from_select(["name"], missing)
+    # Who creates the same name at once is waited for, and the row is then there for us too.
+    new = new.on_conflict_do_update(index_elements=["name"], set_={"name": new.excluded.name})
+    made = new.returning(table.c.id).cte("made")
+    return sa.union_all(
+        sa.select(made.c.id), sa.select(known.c.id).where(known.c.name == sa.any_(names))
+    )
+
+
+_ENSURE_BRANCH = Prepared(_ensured(branches))
+
+
+def branch_id(work: Work, name: str) -> int:
+    """The id of a branch, which is created when it is new."""
+    ((found,),) = work.fetch(_ENSURE_BRANCH, {"names": [name]})
+    return int(found)
 
 
 class Grouping:
@@ -74,6 +87,17 @@ class Grouping:
             sa.PrimaryKeyConstraint("entity_id", "group_id"),
             sa.Index(None, "group_id", "entity_id"),
         )
+        self._join = Prepared(self._joining())
+
+    def _joining(self) -> Insert:
+        """Puts ``entities`` into the groups of ``names``."""
+        entity = sa.func.unnest(given("entities", sa.BigInteger())).column_valued("entity")
+        group = _ensured(self.groups).subquery("group_")
+        pairs = sa.select(entity, group.c.id).select_from(
+            entity.scalar_alias.join(group, sa.true())
+        )
+        joining = insert(self.members).inline().from_select(["entity_id", "group_id"], pairs)
+        return joining.on_conflict_do_nothing()
 
     def in_group(self, entity_id: sa.Column[int]) -> Matcher:
         """Matches the entities that are in the group of a name."""
@@ -98,16 +122,9 @@ class Grouping:
 
     def join(self, work: Work, entities: Sequence[int], names: Sequence[str]) -> None:
         """Put every entity into every group; who is in one stays in it."""
-        groups = ensure(work.connection, self.groups, names)
-        if groups and entities:
-            entity = each_of(id_array(entities), "entity")
-            group = each_of(id_array(groups), "group_")
-            pairs = sa.select(entity, group).select_from(every_pair(entity, group))
-            work.execute(
-                insert(self.members)
-                .from_select(["entity_id", "group_id"], pairs)
-                .on_conflict_do_nothing()
-            )
+        if entities and names:
+            values = {"entities": list(entities), "names": list(names)}
+            work.later(self._join.with_values(values))
 
     def leave(self, work: Work, entities: Sequence[int], name: str | None = None) -> None:
         """Take every entity out of the group of this name, or of all groups."""

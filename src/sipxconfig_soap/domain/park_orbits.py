@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain import extensions, pool
-from sipxconfig_soap.domain.properties import Flag, Text, by_name, clean_all, column_values
+from sipxconfig_soap.domain.properties import Flag, Text, by_name, clean_all, column_values, view
 from sipxconfig_soap.domain.searches import Finder
+from sipxconfig_soap.values import snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,8 +26,16 @@ PROPERTIES = by_name(
 
 park_orbits = extensions.table("park_orbits", PROPERTIES)
 
+_ADD = extensions.inserting(park_orbits)
 
-_FINDER = Finder(sa.select(park_orbits).order_by(park_orbits.c.id), {})
+_COLUMNS = [snake_case(name) for name in PROPERTIES]
+
+ParkOrbitView = view("ParkOrbitView", _COLUMNS)
+"""A park orbit as getParkOrbits shows it."""
+
+_FINDER = Finder(
+    sa.select(*(park_orbits.c[name] for name in _COLUMNS)).order_by(park_orbits.c.id), {}
+)
 
 
 def add(work: Work, values: Mapping[str, Any]) -> None:
@@ -43,12 +52,12 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
         pool.check_distinct(work, claim, claims[:1])
     work.problems.check()
     row = column_values(cleaned, park_orbits)
-    extensions.insert(work, park_orbits, row, "park_orbit_id", claims)
+    extensions.insert(work, _ADD, row, "park_orbit_id", claims)
 
 
 def get_all(query: Query) -> Iterator[Any]:
     """All park orbits in the order of creation."""
-    return _FINDER.rows(query)
+    return map(ParkOrbitView._make, _FINDER.rows(query))
 
 
 def delete_all(work: Work) -> None:

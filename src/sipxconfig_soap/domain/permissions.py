@@ -19,7 +19,8 @@ from sipxconfig_soap.domain.properties import (
     parse_all,
 )
 from sipxconfig_soap.domain.searches import Finder, condition, exactly, literally
-from sipxconfig_soap.domain.tables import among, identity, metadata, one_of, text, text_array
+from sipxconfig_soap.domain.tables import among, given, identity, metadata, one_of, text
+from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -174,14 +175,19 @@ def _check_label(work: Work, label: str, matched: Sequence[sa.Row[Any]]) -> None
             work.problems.add(errors.duplicate_permission("label", label, entity=row.name))
 
 
-def ids_by_name(work: Work, given: Mapping[str, Given]) -> list[int]:
+_IDS = Prepared(
+    sa.select(permissions.c.name, permissions.c.id).where(
+        permissions.c.name == sa.any_(given("names", sa.Text()))
+    )
+)
+
+
+def ids_by_name(work: Work, named: Mapping[str, Given]) -> list[int]:
     """The ids of permissions by where each name was given; unknown ones are noted as problems."""
-    if not given:
+    if not named:
         return []
-    wanted = permissions.c.name == sa.any_(text_array(list(given)))
-    found = work.execute(sa.select(permissions.c.name, permissions.c.id).where(wanted))
-    known = {row.name: row.id for row in found}
-    for name, where in given.items():
+    known = dict(work.fetch(_IDS, {"names": list(named)}))
+    for name, where in named.items():
         if name not in known:
             work.problems.add(errors.unknown_permission(*where))
     return list(known.values())

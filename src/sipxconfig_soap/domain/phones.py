@@ -20,7 +20,9 @@ from sipxconfig_soap.domain.properties import (
     column_values,
 )
 from sipxconfig_soap.domain.searches import VALUE, Finder, Matcher
+from sipxconfig_soap.domain.tables import given
 from sipxconfig_soap.domain.users import ids_by_field
+from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.provisioning.models import DEVICE_VERSIONS, MODELS, clean_search
 from sipxconfig_soap.values import is_blank
 
@@ -91,10 +93,10 @@ PROPERTIES = by_name(
 def _by_serial_number() -> Matcher:
     """Matches a serial number as it was sent, else in the form in which MAC addresses are kept."""
     other = phones.alias("other")
-    as_sent = sa.exists().where(other.c.serial_number == VALUE)
+    as_sent = sa.select(other.c.serial_number).where(other.c.serial_number == VALUE)
     cleaned = sa.bindparam("cleaned", type_=sa.Text)
     return Matcher(
-        (phones.c.serial_number == VALUE) | ((phones.c.serial_number == cleaned) & ~as_sent),
+        phones.c.serial_number == sa.func.coalesce(as_sent.scalar_subquery(), cleaned),
         _serial_forms,
         unique=True,
     )
@@ -109,6 +111,27 @@ SEARCHES = {
     "bySerialNumber": _by_serial_number(),
     "byGroup": grouping.PHONE_GROUPS.in_group(phones.c.id),
 }
+
+
+_ADD = Prepared(
+    phones.insert().inline().returning(phones.c.id),
+    [column.name for column in phones.c if column is not phones.c.id],
+)
+_HOLDERS = Prepared(
+    sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file).where(
+        (phones.c.serial_number == sa.any_(given("serial_number", sa.Text())))
+        | (phones.c.profile_file == sa.any_(given("profile_file", sa.Text())))
+    )
+)
+
+
+def _adding_lines() -> Prepared:
+    user = sa.func.unnest(given("users", sa.BigInteger())).column_valued("user_")
+    rows = sa.select(sa.cast(sa.bindparam("phone"), sa.BigInteger), user)
+    return Prepared(lines.insert().inline().from_select(["phone_id", "user_id"], rows))
+
+
+_ADD_LINES = _adding_lines()
 
 
 class LineView(NamedTuple):
@@ -154,12 +177,10 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
         if count > limit:
             work.problems.add(errors.too_many_lines("lines", count, limit, model.model_id))
     work.problems.check()
-    phone_id = work.execute(phones.insert().values(row).returning(phones.c.id)).scalar_one()
+    ((phone_id,),) = work.fetch(_ADD, row)
     if line_users:
-        work.execute(
-            lines.insert(),
-            [{"phone_id": phone_id, "user_id": user} for user in line_users.values()],
-        )
+        added = {"phone": phone_id, "users": list(line_users.values())}
+        work.later(_ADD_LINES.with_values(added))
     grouping.PHONE_GROUPS.join(work, [phone_id], list(cleaned["groups"]))
     work.touch([row["serial_number"]])
 
@@ -184,18 +205,14 @@ def serial_columns(model: Model, sent: str) -> dict[str, str]:
 
 def holders(work: Work, wanted: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], int]:
     """The ids of the phones that have these serial numbers or profile files, by column and text."""
+    names = ("serial_number", "profile_file")
     pairs = {pair for columns in wanted for pair in columns.items()}
-    matching = (phones.c[column] == value for column, value in sorted(pairs))
-    found = work.execute(
-        sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file).where(
-            sa.or_(sa.false(), *matching)
-        )
-    )
+    values = {name: [value for each, value in pairs if each == name] for name in names}
     return {
-        (column, value): row["id"]
-        for row in found.mappings()
-        for column, value in row.items()
-        if (column, value) in pairs
+        (name, value): phone_id
+        for phone_id, *held in (work.fetch(_HOLDERS, values) if pairs else ())
+        for name, value in zip(names, held, strict=True)
+        if (name, value) in pairs
     }
 
 

@@ -7,7 +7,8 @@ key is that rule, so it also holds between two clients that add the same value a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,13 +16,14 @@ from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grams
 from sipxconfig_soap.domain.tables import (
     among,
+    given,
     metadata,
     one_of,
     owned_by,
     text,
-    text_array,
     text_type,
 )
+from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.values import fold
 
 if TYPE_CHECKING:
@@ -180,23 +182,35 @@ def _owners_of(work: Work, values: Sequence[str]) -> dict[str, _Holder]:
     """Who has which of these values."""
     if not values:
         return {}
+    holders = {}
+    for value, kind, owner_name, *ids in work.fetch(_owners(), {"values": values}):
+        column, owner_id = next(
+            (name, each) for name, each in zip(_OWNERS, ids, strict=True) if each is not None
+        )
+        words = f"{_KINDS[kind]} of the {_OWNERS[column][2]} {owner_name}"
+        holders[value] = _Holder({column: owner_id}, words)
+    return holders
+
+
+@cache
+def _owners() -> Prepared:
+    """Reads who has which of some values; made when the tables of all owners are there."""
     source: sa.FromClause = names
     owner_names = []
     for column, (table_name, name_column, _noun) in _OWNERS.items():
         table = metadata.tables[table_name]
         source = source.outerjoin(table, table.c.id == names.c[column])
         owner_names.append(table.c[name_column])
-    found = work.execute(
-        sa.select(names, sa.func.coalesce(*owner_names).label("owner"))
+    return Prepared(
+        sa.select(
+            names.c.value,
+            names.c.kind,
+            sa.func.coalesce(*owner_names),
+            *(names.c[column] for column in _OWNERS),
+        )
         .select_from(source)
-        .where(names.c.value == sa.any_(text_array(values)))
+        .where(names.c.value == sa.any_(given("values", sa.Text())))
     )
-    holders = {}
-    for row in found.mappings():
-        column = next(name for name in _OWNERS if row[name] is not None)
-        words = f"{_KINDS[row['kind']]} of the {_OWNERS[column][2]} {row['owner']}"
-        holders[row["value"]] = _Holder({column: row[column]}, words)
-    return holders
 
 
 def value_columns(value: str) -> dict[str, str | None]:
@@ -206,20 +220,26 @@ def value_columns(value: str) -> dict[str, str | None]:
 
 def take(work: Work, owner: str, owner_id: int, claims: Sequence[Claim]) -> None:
     """Enter values into the pool; the same value twice (a name that is its extension) is one."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, str | None]] = {}
     for claim in claims:
-        rows.setdefault(
-            claim.value,
-            {
-                **value_columns(claim.value),
-                "kind": claim.kind,
-                owner: owner_id,
-                **NOBODY,
-                **claim.person,
-            },
-        )
+        row = {**value_columns(claim.value), "kind": claim.kind, **NOBODY, **claim.person}
+        rows.setdefault(claim.value, row)
     if rows:
-        work.execute(names.insert().values(list(rows.values())))
+        columns = {name: [row[name] for row in rows.values()] for name in _COLUMNS}
+        work.later(_TAKE[owner].with_values({"owner": owner_id, **columns}))
+
+
+_COLUMNS = ("value", "folded", "kind", *NOBODY)
+
+
+def _taking(owner: str) -> Prepared:
+    """Enters lists of values, and of what stands beside them, for one owner."""
+    rows = sa.func.unnest(*(given(name, sa.Text()) for name in _COLUMNS)).table_valued(*_COLUMNS)
+    chosen = sa.select(rows.render_derived(), sa.cast(sa.bindparam("owner"), sa.BigInteger))
+    return Prepared(names.insert().inline().from_select([*_COLUMNS, owner], chosen))
+
+
+_TAKE = {owner: _taking(owner) for owner in _OWNERS}
 
 
 def rewrite(

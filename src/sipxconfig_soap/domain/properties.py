@@ -6,6 +6,7 @@ A property takes a typed value when an entity is added and a text when it is edi
 
 from __future__ import annotations
 
+import collections
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -257,6 +258,11 @@ def parse_all(
 def clean_name(field: str, value: str | None, problems: Problems) -> str | None:
     """The trimmed name of something in a parameter; None for a blank one."""
     return Text(field, trimmed=True).clean(value, problems)
+
+
+def view(name: str, fields: Sequence[str]) -> Any:
+    """The type of what is shown of an entity whose fields follow from its properties."""
+    return collections.namedtuple(name, fields)  # noqa: PYI024
 
 
 def column_values(cleaned: Mapping[str, Any], table: sa.Table) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from sipxconfig_soap import errors
-from sipxconfig_soap.db import Reading
 from sipxconfig_soap.domain.tables import TEXT_LIMIT
+from sipxconfig_soap.prepared import Reading
 from sipxconfig_soap.values import is_blank, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sipxconfig_soap.domain.work import Query
     from sipxconfig_soap.errors import Problems
@@ -123,12 +123,12 @@ class Finder:
         self._matchers = matchers
         self._all = Reading(statement)
         self._by = {
-            way: Reading(statement.where(way.condition))
+            way: Reading(statement.where(way.condition), unique=way.unique)
             for matcher in matchers.values()
             for way in matcher.ways()
         }
 
-    def rows(self, query: Query, criterion: Criterion = EVERYTHING) -> Iterator[Any]:
+    def rows(self, query: Query, criterion: Criterion = EVERYTHING) -> Iterable[Any]:
         """The rows of the entities that match.
 
         Raises:
@@ -138,11 +138,8 @@ class Finder:
         found = condition(criterion, self._matchers, query.problems)
         query.problems.check()
         if criterion.by is None:
-            return query.session.stream(self._all, found.parameters)
+            return query.session.rows(self._all, found.parameters)
         if not found.parameters:
-            return iter(())
+            return ()
         way = self._matchers[criterion.by].suiting(criterion.value)
-        reading = self._by[way]
-        if way.unique:
-            return iter(query.session.fetch(reading, found.parameters))
-        return query.session.stream(reading, found.parameters)
+        return query.session.rows(self._by[way], found.parameters)

@@ -70,6 +70,11 @@ def text_array(values: Sequence[str | None]) -> sa.BindParameter[Any]:
     return sa.bindparam(None, list(values), type_=sa.ARRAY(sa.Text), unique=True)
 
 
+def given(name: str, kind: Any) -> sa.ColumnElement[Any]:
+    """A parameter of a prepared statement that is a list of values of this type."""
+    return sa.cast(sa.bindparam(name), sa.ARRAY(kind))
+
+
 def each_of(array: sa.BindParameter[Any], name: str) -> sa.TableValuedColumn[Any]:
     """A column with one row for each member of an array."""
     return sa.func.unnest(array).column_valued(name)

@@ -25,7 +25,6 @@ from sipxconfig_soap.domain.user_pins import PinChanges, pin_edits
 from sipxconfig_soap.domain.users import (
     PROPERTIES,
     SEARCHES,
-    branch_id,
     claims_of,
     folded_person,
     is_superadmin,
@@ -90,7 +89,7 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
         work, change.ids, replace=None, add=actions.add_group, remove=actions.remove_group
     )
     if branch is not None:
-        _update(work, change.ids, {"branch_id": branch_id(work, branch)})
+        _update(work, change.ids, {"branch_id": grouping.branch_id(work, branch)})
 
 
 def _lock(work: Work, matching: Condition, *, delete: bool) -> Sequence[sa.Row[Any]]:
@@ -231,7 +230,8 @@ class _Change:
             del row["sip_password"]
             self._apply_each("sip_password", [new_sip_password() for _ in self.ids], self.ids)
         if "branchName" in self._values:
-            row["branch_id"] = branch_id(self._work, self._values["branchName"])
+            branch = self._values["branchName"]
+            row["branch_id"] = grouping.branch_id(self._work, branch) if branch else None
         _update(self._work, self.ids, row)
 
     def _apply_pins(self) -> None:

@@ -6,7 +6,6 @@ permissions, rides on the first row, so the answer is one snapshot without a tra
 
 from __future__ import annotations
 
-from dataclasses import make_dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -14,12 +13,13 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sipxconfig_soap.domain import grants, grouping, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN
+from sipxconfig_soap.domain.properties import view
 from sipxconfig_soap.domain.searches import Finder
 from sipxconfig_soap.domain.users import SEARCHES, TEXTS, is_superadmin, users
 from sipxconfig_soap.values import snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sipxconfig_soap.domain.searches import Criterion
     from sipxconfig_soap.domain.work import Query
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _TEXTS = tuple(snake_case(each.name) for each in TEXTS)
 _USER_NAME = _TEXTS.index("user_name")
 
-UserView: Any = make_dataclass(
-    "UserView", (*_TEXTS, "pintoken", "aliases", "groups", "permissions", "branch_name"), slots=True
+UserView = view(
+    "UserView", [*_TEXTS, "pintoken", "aliases", "groups", "permissions", "branch_name"]
 )
 """A user as findUser shows it: its texts, and what is read from other tables."""
 
@@ -69,11 +69,11 @@ def _statement() -> sa.Select[Any]:
 _FINDER = Finder(_statement(), SEARCHES)
 
 
-def _views(rows: Iterator[Any]) -> Iterator[Any]:
+def _views(rows: Iterable[Any]) -> Iterator[Any]:
     resolver = None
     for *texts, pin, aliases, ids, names, own, branch, facts in rows:
         if resolver is None:
             resolver = grants.Resolver(facts)
         always = SUPERADMIN if is_superadmin(texts[_USER_NAME]) else None
         permissions = resolver.names(own, ids, always=always)
-        yield UserView(*texts, pin, aliases, names, permissions, branch)
+        yield UserView._make((*texts, pin, aliases, names, permissions, branch))

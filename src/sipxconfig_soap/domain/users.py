@@ -21,8 +21,9 @@ from sipxconfig_soap.domain.properties import (
     column_values,
 )
 from sipxconfig_soap.domain.searches import VALUE, Matcher, containing, exactly
-from sipxconfig_soap.domain.tables import identity, metadata, text, text_array
+from sipxconfig_soap.domain.tables import given, identity, metadata, text
 from sipxconfig_soap.domain.user_pins import Pin, pins_of_new
+from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.values import fold, has_control, snake_case
 
 if TYPE_CHECKING:
@@ -94,6 +95,16 @@ users = sa.Table(
 )
 pool.must_be_in_pool(users, "user_name")
 
+_ADD = Prepared(
+    users.insert().inline().returning(users.c.id),
+    [column.name for column in users.c if column is not users.c.id],
+)
+_IDS = Prepared(
+    sa.select(users.c.user_name, users.c.id).where(
+        users.c.user_name == sa.any_(given("names", sa.Text()))
+    )
+)
+
 
 def _fuzzy() -> Matcher:
     """Matches a substring of userName, alias, first or last name; case does not count.
@@ -152,14 +163,7 @@ def ids_by_field(work: Work, sent: Mapping[str, str | None]) -> dict[str, int]:
     wanted = [name for name in names.values() if name is not None]
     if not wanted:
         return {}
-    known = {
-        row.user_name: row.id
-        for row in work.execute(
-            sa.select(users.c.user_name, users.c.id).where(
-                users.c.user_name == sa.any_(text_array(wanted))
-            )
-        )
-    }
+    known = dict(work.fetch(_IDS, {"names": wanted}))
     for field, name in names.items():
         if name is not None and name not in known:
             work.problems.add(errors.unknown_user(field, sent[field] or ""))
@@ -198,22 +202,18 @@ def add(
     permission_ids = ids_by_name(work, cleaned["permissions"])
     pin_hashes = pins_of_new(cleaned["pin"], cleaned["pintoken"], voicemail_pin, work.problems)
     work.problems.check()
+    branch = cleaned["branchName"]
     row = (
         column_values(cleaned, users)
         | pin_hashes.hashed()
-        | {"branch_id": branch_id(work, cleaned["branchName"])}
+        | {"branch_id": grouping.branch_id(work, branch) if branch else None}
     )
     row["sip_password"] = row["sip_password"] or new_sip_password()
-    user_id = work.execute(users.insert().values(row).returning(users.c.id)).scalar_one()
+    ((user_id,),) = work.fetch(_ADD, row)
     pool.take(work, "user_id", user_id, claims)
     grouping.USER_GROUPS.join(work, [user_id], list(cleaned["groups"]))
     grants.grant(work, user_id, permission_ids)
     work.touch([cleaned["userName"]])
-
-
-def branch_id(work: Work, name: str | None) -> int | None:
-    """The id of a branch, which is created when it is new; None for none."""
-    return grouping.ensure(work.connection, grouping.branches, [name])[0] if name else None
 
 
 def new_sip_password() -> str:

@@ -52,9 +52,12 @@ class Call:
         Raises:
             Refused: the input is refused, and nothing has been changed.
             Unavailable: the database is away.
+            Unconfirmed: what the session was required to confirm is not so.
         """
         if not operation.writes:
             return operation.function(Query(self.session, self.rules, problems), *arguments)
+        # Who is not known to be an administrator has attempted nothing yet.
+        self.session.confirm()
         try:
             touched = self.session.write(
                 lambda connection: self._change(connection, service, operation, arguments, problems)
@@ -84,7 +87,8 @@ class Call:
         work = Work(connection, self.rules, Problems(problems.found))
         operation.function(work, *arguments)
         work.problems.check()
-        audit.record(connection, self._entry(service, operation, work.touched, audit.DONE))
+        work.later(audit.step(self._entry(service, operation, work.touched, audit.DONE)))
+        work.flush()
         return work.touched
 
     def _entry(

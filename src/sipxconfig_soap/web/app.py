@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident
 from sipxconfig_soap.domain.rules import Rules
-from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.errors import Unavailable, Unconfirmed
 from sipxconfig_soap.services import build_endpoints
 from sipxconfig_soap.services.call import Call
 from sipxconfig_soap.soap import faults
@@ -72,7 +72,13 @@ class _Edge:
     def _answer(self, exchange: Exchange) -> Response:
         """Whatever happens, an answer; only a client that is gone gets none."""
         try:
-            return self._route(exchange)
+            try:
+                return self._confirmed(exchange)
+            except Unconfirmed:
+                # Nothing has been done; now find out who calls before anything else.
+                exchange.session.forget()
+                exchange.on_trust, exchange.user = False, None
+                return self._confirmed(exchange)
         except Refusal as refusal:
             return refusal.response
         except BadHost:
@@ -87,6 +93,16 @@ class _Edge:
             incident.report(exchange.reference, error)
             raised = faults.internal(exchange.reference)
         return _fault(exchange.request, raised)
+
+    def _confirmed(self, exchange: Exchange) -> Response:
+        """An answer that is fit to be sent: who calls was not only believed to be somebody."""
+        try:
+            return self._route(exchange)
+        except Unavailable:
+            exchange.session.forget()
+            raise
+        finally:
+            exchange.session.confirm()
 
     def _route(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -114,7 +130,7 @@ class _Edge:
             return _wsdl(endpoint, exchange)
         if request.method == "POST" and is_cross_site(request, self._settings):
             return plain(403, "Requests made by pages of other sites are refused.")
-        account = self._gate.authenticate(request, exchange.session)
+        account = self._gate.authenticate(request, exchange.session, on_trust=exchange.on_trust)
         exchange.user = account.user_name
         if not name:
             return _resource(request) or self._pages.services(request)
@@ -140,8 +156,9 @@ class _Edge:
         environ = request.environ
         limit = self._settings.max_request_bytes
         content_type = read_content_type(environ.get("CONTENT_TYPE", ""))
-        framing = framing_of(environ, content_type, limit)
-        body = read_body(environ, framing, limit)
+        if exchange.body is None:
+            framing = framing_of(environ, content_type, limit)
+            exchange.body = read_body(environ, framing, limit)
         call = Call(
             session=exchange.session,
             administrator=account.user_name,
@@ -150,7 +167,8 @@ class _Edge:
             reference=exchange.reference,
         )
         hint = content_type.media_type == SOAP12_TYPE
-        return of_reply(endpoint.call(body, content_type.charset, call, soap12_hint=hint))
+        reply = endpoint.call(exchange.body, content_type.charset, call, soap12_hint=hint)
+        return of_reply(reply)
 
 
 def _resource(request: Request, allowed: str = _READ) -> Response | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import logs
@@ -36,11 +37,19 @@ class Gate:
         self._throttle = throttle
         self._verified = verified
 
-    def authenticate(self, request: Request, session: Session) -> Account:
+    def authenticate(
+        self, request: Request, session: Session, *, on_trust: bool = False
+    ) -> Account:
         """Find out which administrator calls.
 
-        The user is read at every request, so that another PIN, a lost permission and a deleted
+        The user is looked at on every request, so that another PIN, a lost permission and a deleted
         user count at once; a PIN that was right a moment ago is not hashed again.
+
+        Args:
+            request: with the login in it.
+            session: of the request.
+            on_trust: whether an administrator who logged in a moment ago is believed to be one
+                still: the session is required to confirm that with its first statement.
 
         Raises:
             Refusal: with 401, 403 or 429.
@@ -50,6 +59,11 @@ class Gate:
         if login is None:
             raise Refusal(self._unauthorized())
         _hold(self._throttle.pause(login.counted_as, request.address))
+        remembered = self._verified.account_of(login) if on_trust else None
+        if remembered is not None and remembered.administrator:
+            succeeded = partial(self._throttle.succeeded, login.counted_as, request.address)
+            session.require(accounts.unchanged(remembered), succeeded)
+            return remembered
         account = accounts.find_account(session, login.user_name) if login.can_exist else None
         if account is None or not self._verified.knows(login, account.pin_hash):
             self._examine(login, account, request.address, session)
@@ -77,7 +91,7 @@ class Gate:
                 raise Refusal(self._unauthorized())
             if verdict.rehash:
                 stored = _rehash(login, account, session)
-            self._verified.remember(login, stored)
+            self._verified.remember(login, account._replace(pin_hash=stored))
 
     def _unauthorized(self) -> Response:
         return plain(401, "Log in as an administrator.", [("WWW-Authenticate", self._challenge)])

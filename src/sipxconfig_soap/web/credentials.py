@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
+import math
 import secrets
 import time
 from collections import OrderedDict
+from hashlib import blake2b
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,12 +18,16 @@ from sipxconfig_soap.values import has_control
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sipxconfig_soap.domain.accounts import Account
+
 REMEMBERED_SECONDS = 60
 """How long a verified login needs no hashing; what it may do is read at every request all the same.
 """
 
 CAPACITY = 4096
 """Verified logins that are remembered."""
+
+_NOBODY: tuple[float, Account | None] = (-math.inf, None)
 
 
 class Credentials(NamedTuple):
@@ -65,8 +70,9 @@ def read_basic(header: str | None) -> Credentials | None:
 class VerifiedLogins:
     """Remembers for a short time which logins were right, without keeping them.
 
-    The key is an HMAC over user name, PIN and stored hash, with a secret of this process: another
-    PIN in the database makes another key, so nothing has to be forgotten.
+    The key is a hash of user name and PIN, keyed with a secret of this process. What is remembered
+    is the account, with the hash that the PIN was verified against: another hash in the database is
+    another PIN, so nothing has to be forgotten.
 
     Args:
         clock: seconds that only go forward.
@@ -76,29 +82,31 @@ class VerifiedLogins:
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._lock = Lock()
-        self._until: OrderedDict[bytes, float] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[float, Account]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self._known)
+
+    def account_of(self, login: Credentials) -> Account | None:
+        """Whose login this was not long ago; what became of the account is not known here."""
+        until, account = self._known.get(self._key(login), _NOBODY)
+        return account if self._clock() < until else None
 
     def knows(self, login: Credentials, pin_hash: str | None) -> bool:
         """Whether this login was verified against this hash not long ago."""
-        if pin_hash is None:
-            return False
-        until = self._until.get(self._key(login, pin_hash))
-        return until is not None and self._clock() < until
+        account = self.account_of(login)
+        return pin_hash is not None and account is not None and account.pin_hash == pin_hash
 
-    def remember(self, login: Credentials, pin_hash: str) -> None:
-        """This login has just been verified against this hash."""
-        key = self._key(login, pin_hash)
+    def remember(self, login: Credentials, account: Account) -> None:
+        """This login has just been verified against the hash of this account."""
+        key = self._key(login)
         with self._lock:
-            self._until[key] = self._clock() + REMEMBERED_SECONDS
-            self._until.move_to_end(key)
-            if len(self._until) > CAPACITY:
-                self._until.popitem(last=False)
+            self._known[key] = (self._clock() + REMEMBERED_SECONDS, account)
+            self._known.move_to_end(key)
+            if len(self._known) > CAPACITY:
+                self._known.popitem(last=False)
 
-    def _key(self, login: Credentials, pin_hash: str) -> bytes:
-        parts = (login.user_name, login.pin, pin_hash)
-        # With their lengths, so that no two logins are the same bytes.
-        message = "".join(f"{len(part)}:{part}" for part in parts)
-        return hmac.digest(self._secret, message.encode(), "sha256")
+    def _key(self, login: Credentials) -> bytes:
+        # With a length, so that no two logins are the same bytes.
+        message = f"{len(login.user_name)}:{login.user_name}{login.pin}"
+        return blake2b(message.encode(), key=self._secret, digest_size=32).digest()

@@ -33,6 +33,8 @@ class Exchange:
         route: what was asked for, in our words: a client's path is never logged.
         user: the administrator who has logged in.
         log_level: of the line in the log.
+        on_trust: whether who logged in a moment ago is believed, until the first statement shows.
+        body: of the request, when it has been read.
     """
 
     __slots__ = (
@@ -41,7 +43,9 @@ class Exchange:
         "_sent",
         "_started",
         "_status",
+        "body",
         "log_level",
+        "on_trust",
         "reference",
         "request",
         "route",
@@ -56,6 +60,8 @@ class Exchange:
         self.route = "unknown"
         self.user: str | None = None
         self.log_level = logging.INFO
+        self.on_trust = True
+        self.body: bytes | None = None
         self._started = time.perf_counter()
         self._status: int | None = None
         self._pieces: Iterator[bytes] = iter(())

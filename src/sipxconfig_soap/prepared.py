@@ -1,0 +1,148 @@
+"""Statements that are compiled once for a process and planned once for each connection.
+
+psycopg2 has no prepared statements of its own, so they are made by ``PREPARE`` and ``EXECUTE``;
+several can be sent at once, in one round trip (docs/adr/0006-prepared-readings.md).
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+from psycopg2.errors import DivisionByZero
+from psycopg2.extensions import AsIs
+from sqlalchemy.dialects import postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SHORT = 500
+"""Rows up to which an answer is fetched in one piece, and that a longer one fetches at a time."""
+
+
+class Link:
+    """A connection of psycopg2, and which statements are prepared on it.
+
+    Attributes:
+        driver: the connection.
+        made: when, in seconds that only go forward.
+        prepared: names of statements.
+    """
+
+    __slots__ = ("driver", "made", "prepared")
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+        self.made = time.monotonic()
+        self.prepared: set[str] = set()
+
+
+class Sql:
+    """A statement as psycopg2 takes it, with ``%(name)s`` for each parameter.
+
+    Attributes:
+        text: the statement.
+        parameters: names of those that differ from call to call.
+        constants: the others.
+    """
+
+    def __init__(self, statement: sa.ClauseElement, columns: Sequence[str] = ()) -> None:
+        compiled: Any = statement.compile(
+            dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
+            column_keys=list(columns) or None,
+        )
+        self.text = str(compiled)
+        self.parameters = tuple(name for name, bind in compiled.binds.items() if bind.required)
+        self.constants = {
+            name: bind.value for name, bind in compiled.binds.items() if not bind.required
+        }
+
+
+class Prepared:
+    """A statement with named parameters for what differs from call to call.
+
+    Args:
+        statement: reads or changes something.
+        columns: of an INSERT that are parameters, by their names.
+    """
+
+    _numbers = count(1)
+
+    def __init__(self, statement: sa.ClauseElement, columns: Sequence[str] = ()) -> None:
+        self.name = f"prepared_{next(self._numbers)}"
+        self._sql = Sql(statement, columns)
+        marks = ", ".join(["%s"] * len(self._sql.parameters))
+        self.execute = f"EXECUTE {self.name} ({marks})" if marks else f"EXECUTE {self.name}"
+
+    def with_values(self, values: Mapping[str, Any]) -> Step:
+        """The statement with its parameters, ready to be run."""
+        return Step(self, [values[name] for name in self._sql.parameters])
+
+    def prepare(self, cursor: Any) -> None:
+        """Have the statement planned on the cursor's connection."""
+        numbered = {name: AsIs(f"${n}") for n, name in enumerate(self._sql.parameters, 1)}
+        known = self._sql.constants | numbered
+        text = f"PREPARE {self.name} AS {self._sql.text}"
+        cursor.execute(text, known) if known else cursor.execute(text)
+
+
+def requiring(truth: sa.ColumnElement[bool]) -> Prepared:
+    """A statement that fails with `NOT_SO` unless something is true.
+
+    Sent before another statement, it keeps that from being run, in the same round trip.
+    """
+    return Prepared(sa.select(sa.literal_column("1") / sa.case((truth, 1), else_=0)))
+
+
+NOT_SO = DivisionByZero
+"""The error of a statement that was made by `requiring`."""
+
+
+class Step(NamedTuple):
+    """A prepared statement and its arguments, in the statement's order."""
+
+    prepared: Prepared
+    arguments: Sequence[Any]
+
+
+def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:
+    """Run statements in one round trip; returns the rows of the last one, if it has any.
+
+    Args:
+        link: to the database.
+        steps: in their order; the first that fails ends it.
+    """
+    with link.driver.cursor() as cursor:
+        for prepared, _ in steps:
+            if prepared.name not in link.prepared:
+                prepared.prepare(cursor)
+                link.prepared.add(prepared.name)
+        if len(steps) == 1:
+            ((prepared, arguments),) = steps
+            cursor.execute(prepared.execute, arguments)
+        else:
+            texts = [cursor.mogrify(prepared.execute, arguments) for prepared, arguments in steps]
+            cursor.execute(b";".join(texts))
+        rows: list[tuple[Any, ...]] = [] if cursor.description is None else cursor.fetchall()
+        return rows
+
+
+class Reading:
+    """A reading statement for an answer of any length.
+
+    Short answers come in one piece from a prepared statement. What turns out longer is read again
+    from a server-side cursor, in one snapshot and in bounded memory; the next time it is read so
+    from the start, until it is short again.
+
+    Args:
+        statement: with named parameters for what differs from call to call.
+        unique: whether it has one row at most.
+    """
+
+    def __init__(self, statement: sa.Select[Any], *, unique: bool = False) -> None:
+        self.short = Prepared(statement if unique else statement.limit(SHORT + 1))
+        self.long = Sql(statement)
+        self.is_long = False
+        """What it was the last time: a guess, on which only the time depends."""

@@ -1,0 +1,193 @@
+"""Who logged in a moment ago is believed until the first statement, and never longer (wire.md §7).
+
+Whatever a request asks for, it is answered only when the account has been looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipxconfig_soap.domain import accounts, pins
+from sipxconfig_soap.prepared import SHORT
+from tests.support.client import ADMINISTRATOR, PIN, Client
+from tests.support.soap import Soap, envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sipxconfig_soap.db import Database
+    from tests.support.client import Response
+
+SERVICES = "/sipxconfig/services/"
+XML = {"Content-Type": "text/xml"}
+ADD = "<con:AddPermission><permission><label>new</label></permission></con:AddPermission>"
+BAD = "<con:AddPermission><permission><lebal/></permission></con:AddPermission>"
+EVERY = "<con:FindUser/>"
+SOME = "<con:FindUser><search><byUserName>superadmin</byUserName></search></con:FindUser>"
+
+REQUESTS: dict[str, tuple[str, str, bytes, Mapping[str, str], int]] = {
+    "the list": ("GET", "", b"", {}, 200),
+    "a page": ("GET", "UserService", b"", {}, 200),
+    "a WSDL": ("GET", "UserService?wsdl", b"", {}, 200),
+    "options": ("OPTIONS", "UserService", b"", {}, 204),
+    "a wrong method": ("PUT", "UserService", b"", {}, 405),
+    "no service": ("GET", "NoService", b"", {}, 404),
+    "a short read": ("POST", "UserService", envelope(SOME), XML, 200),
+    "a list": ("POST", "UserService", envelope(EVERY), XML, 200),
+    "no statement": ("POST", "SystemService", envelope("<con:systemInfo/>"), XML, 200),
+    "a change": ("POST", "PermissionService", envelope(ADD), XML, 200),
+    "a refused change": ("POST", "PermissionService", envelope(BAD), XML, 500),
+    "no XML": ("POST", "UserService", b"<", XML, 500),
+    "no operation": ("POST", "UserService", envelope("<con:Nothing/>"), XML, 500),
+    "another type": ("POST", "UserService", b"{}", {"Content-Type": "application/json"}, 415),
+}
+
+
+def send(client: Client, request: str) -> Response:
+    method, path, body, headers, _ = REQUESTS[request]
+    return client.request(method, SERVICES + path, body, headers)
+
+
+def set_pin(database: Database, pin: str) -> None:
+    with database.engine.begin() as connection:
+        assert accounts.set_pin(connection, "superadmin", pin)
+
+
+def count(database: Database, query: str) -> int:
+    with database.engine.begin() as connection:
+        found: int = connection.exec_driver_sql(query).scalar_one()
+        return found
+
+
+def fill(database: Database) -> None:
+    """Have so many users that a list is streamed."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "WITH new AS (INSERT INTO users (user_name, sip_password) SELECT 'u' || n, 'x'"
+            f" FROM generate_series(1, {SHORT + 10}) n RETURNING id, user_name)"
+            " INSERT INTO names (value, folded, kind, user_id)"
+            " SELECT user_name, user_name, 'userName', id FROM new"
+        )
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_an_administrator_is_answered_as_ever(
+    client: Client, database: Database, request_: str
+) -> None:
+    fill(database)
+    expected = REQUESTS[request_][-1]
+    assert [send(client, request_).status for _ in range(2)] == [
+        expected,
+        # The permission is there now.
+        500 if request_ == "a change" else expected,
+    ]
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_another_pin_counts_for_the_very_next_request_of_every_kind(
+    client: Client, database: Database, request_: str
+) -> None:
+    fill(database)
+    send(client, "a short read")
+    set_pin(database, "another")
+    audited = count(database, "SELECT count(*) FROM audit_log")
+    before = count(database, "SELECT count(*) FROM permissions")
+    answer = send(client, request_)
+    assert answer.status == 401
+    assert b"user" not in answer.body
+    assert count(database, "SELECT count(*) FROM permissions") == before
+    assert count(database, "SELECT count(*) FROM audit_log") == audited
+    assert client.request("GET", SERVICES, auth=("superadmin", "another")).status == 200
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_a_lost_permission_counts_for_the_very_next_request_of_every_kind(
+    client: Client, database: Database, soap: Soap, request_: str
+) -> None:
+    soap.operation(
+        "UserService",
+        "addUser",
+        {"user": {"userName": "200", "groups": "administrators"}, "pin": PIN},
+    )
+    method, path, body, headers, _ = REQUESTS[request_]
+    login = ("200", PIN)
+    assert client.request("GET", SERVICES, auth=login).status == 200
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM user_group_members")
+    assert client.request(method, SERVICES + path, body, headers, auth=login).status == 403
+    assert count(database, "SELECT count(*) FROM permissions WHERE NOT built_in") == 0
+
+
+def test_who_is_not_confirmed_is_not_named_in_the_log(
+    client: Client, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    send(client, "a short read")
+    set_pin(database, "another")
+    caplog.clear()
+    caplog.set_level("INFO")
+    assert send(client, "a short read").status == 401
+    (line,) = [each for each in caplog.records if each.getMessage() == "request"]
+    assert vars(line)["sipxconfig_fields"]["user"] is None
+
+
+def test_a_success_on_trust_ends_a_row_of_failures(client: Client) -> None:
+    assert client.request("GET", SERVICES).status == 200
+    wrong = (ADMINISTRATOR[0], "wrong")
+    for _ in range(3):
+        assert [client.request("GET", SERVICES, auth=wrong).status for _ in range(4)] == [401] * 4
+        assert client.request("GET", SERVICES).status == 200
+
+
+def test_an_outdated_pin_ends_no_row_of_failures(client: Client, database: Database) -> None:
+    assert client.request("GET", SERVICES).status == 200
+    set_pin(database, "another")
+    statuses = [client.request("GET", SERVICES).status for _ in range(6)]
+    assert statuses == [401] * 5 + [429]
+
+
+def test_it_is_looked_at_without_hashing(
+    client: Client, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    send(client, "a short read")
+
+    def hashing(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(pins, "verify_pin", hashing)
+    assert send(client, "a short read").status == 200
+    assert database.in_use == 0
+
+
+@pytest.mark.parametrize("request_", ["a page", "a short read", "a list", "a change"])
+def test_connections_that_died_meanwhile_are_replaced(
+    client: Client, database: Database, request_: str
+) -> None:
+    fill(database)
+    sessions = [database.session() for _ in range(3)]
+    for session in sessions:
+        session.write(lambda connection: connection.exec_driver_sql("SELECT 1"))
+    for session in sessions:
+        session.close()
+    send(client, "a short read")
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert send(client, request_).status == 200
+    assert [send(client, "a short read").status for _ in range(5)] == [200] * 5
+
+
+def test_a_change_is_made_on_a_connection_that_lives(database: Database) -> None:
+    with database.session() as session:
+        session.write(lambda connection: connection.exec_driver_sql("SELECT 1"))
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    with database.session() as session:
+        found = session.write(lambda connection: connection.exec_driver_sql("SELECT 1").scalar())
+    assert found == 1
