@@ -78,10 +78,3 @@ def given(name: str, kind: Any) -> sa.ColumnElement[Any]:
 def each_of(array: sa.BindParameter[Any], name: str) -> sa.TableValuedColumn[Any]:
     """A column with one row for each member of an array."""
     return sa.func.unnest(array).column_valued(name)
-
-
-def every_pair(
-    first: sa.TableValuedColumn[Any], second: sa.TableValuedColumn[Any]
-) -> sa.FromClause:
-    """The rows of two arrays, each with each."""
-    return first.scalar_alias.join(second.scalar_alias, sa.true())

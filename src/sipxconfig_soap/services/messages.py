@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sipxconfig_soap.domain.properties import Edit
@@ -35,8 +36,14 @@ def edits(sent: Sequence[Any]) -> list[Edit]:
 def fields(message: Any) -> dict[str, Any]:
     """The fields of a message by their names in the contract, in the order of its type."""
     values: dict[str, Any] = vars(message)
-    kind = type(message)
-    return {name: values[name] for name in kind.get_flat_type_info(kind) if name in values}
+    kind: Any = type(message)
+    return {name: values[name] for name in _names(kind) if name in values}
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    """The names of a type's fields, which Spyne works out anew each time."""
+    return tuple(kind.get_flat_type_info(kind))
 
 
 def optional_fields(message: Any) -> dict[str, Any] | None:
