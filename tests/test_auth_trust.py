@@ -15,7 +15,7 @@ from tests.support.client import ADMINISTRATOR, PIN, Client
 from tests.support.soap import Soap, envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sipxconfig_soap.db import Database
     from tests.support.client import Response
@@ -116,7 +116,9 @@ def test_a_lost_permission_counts_for_the_very_next_request_of_every_kind(
     assert client.request("GET", SERVICES, auth=login).status == 200
     with database.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM user_group_members")
+    audited = count(database, "SELECT count(*) FROM audit_log")
     assert client.request(method, SERVICES + path, body, headers, auth=login).status == 403
+    assert count(database, "SELECT count(*) FROM audit_log") == audited
     assert count(database, "SELECT count(*) FROM permissions WHERE NOT built_in") == 0
 
 
@@ -157,7 +159,7 @@ def test_it_is_looked_at_without_hashing(
 
     monkeypatch.setattr(pins, "verify_pin", hashing)
     assert send(client, "a short read").status == 200
-    assert database.in_use == 0
+    assert database.connections.in_use == 0
 
 
 @pytest.mark.parametrize("request_", ["a page", "a short read", "a list", "a change"])
@@ -178,6 +180,45 @@ def test_connections_that_died_meanwhile_are_replaced(
         )
     assert send(client, request_).status == 200
     assert [send(client, "a short read").status for _ in range(5)] == [200] * 5
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_another_pin_counts_on_a_connection_that_died_too(
+    client: Client, database: Database, request_: str
+) -> None:
+    send(client, "a short read")
+    set_pin(database, "another")
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert send(client, request_).status == 401
+
+
+REFUSED_BODIES: dict[str, tuple[bytes, Mapping[str, str], bytes]] = {
+    "damaged": (b"no gzip", {**XML, "Content-Encoding": "gzip"}, b"Content-Encoding gzip"),
+    "too large": (b" " * 2000, XML, b"larger than 1024 bytes"),
+    "too large in chunks": (b" " * 1025, {**XML, "Content-Length": ""}, b"larger than 1024 bytes"),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED_BODIES)
+def test_a_refused_body_is_refused_alike_when_the_same_pin_was_set_anew(
+    make_client: Callable[..., Client], database: Database, refused: str
+) -> None:
+    client = make_client(max_request_bytes="1024")
+    body, headers, words = REFUSED_BODIES[refused]
+    chunks = {"wsgi.input_terminated": True}
+
+    def answer() -> Response:
+        return client.request("POST", f"{SERVICES}UserService", body, headers, environ=chunks)
+
+    assert client.request("GET", SERVICES).status == 200
+    first = answer()
+    set_pin(database, PIN)
+    assert answer() == first
+    assert words in first.body
 
 
 def test_a_change_is_made_on_a_connection_that_lives(database: Database) -> None:

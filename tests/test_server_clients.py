@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from functools import partial
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,41 @@ def test_who_waits_for_100_continue_gets_it(start_bare: Callable[..., Bare]) -> 
             assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.sendall(b"abc")
             assert client.recv(65536).endswith(b"\r\n\r\nabc")
+
+
+UNWANTED = {
+    "large": b"Content-Length: 100000\r\n\r\n",
+    "in chunks": b"Transfer-Encoding: chunked\r\n\r\n",
+    "announced": b"Content-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("announced", UNWANTED.values(), ids=UNWANTED)
+def test_no_thread_waits_for_a_body_that_nobody_wants(
+    start_bare: Callable[..., Bare], announced: bytes
+) -> None:
+    server = start_bare(1000)
+    # Were the only thread to wait for each of them, it would be longer than a test waits.
+    waiting = [server.connect() for _ in range(30)]
+    for client in waiting:
+        client.sendall(b"POST /unread HTTP/1.1\r\nHost: x\r\n" + announced)
+    assert server.get() == (200, b"")
+    for client in waiting:
+        with client:
+            answer = b"".join(iter(partial(client.recv, 1000), b""))
+        assert b"HTTP/1.1 401 " in answer
+        assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_who_sends_a_large_body_before_reading_gets_the_answer(
+    start_bare: Callable[..., Bare],
+) -> None:
+    server = start_bare()
+    size = 10_000_000
+    with server.connect() as client:
+        head = f"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        client.sendall(head.encode() + b"x" * size)
+        assert client.recv(1000).startswith(b"HTTP/1.1 401 ")
 
 
 def test_what_can_become_no_head_is_refused_at_once(start_bare: Callable[..., Bare]) -> None:

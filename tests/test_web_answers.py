@@ -61,7 +61,7 @@ class Answer:
 
 def held(database: Database) -> int:
     """Connections that sessions hold."""
-    return database.in_use
+    return database.connections.in_use
 
 
 def busy(database: Database) -> int:

@@ -1,11 +1,11 @@
 """The database: one engine per process, one session per request.
 
-A session holds one pooled connection, taken on first use. Reads run without a transaction of their
-own (each is one statement, so one snapshot); changes run in one transaction that is tried again
-when it lost a race, so that the second try meets the winner's rows and says so.
+A session holds one connection, taken on first use. A short read is one statement without a
+transaction of its own, a long one a cursor, so each is one snapshot; changes run in one transaction
+that is tried again when it lost a race, so that the second try meets the winner's rows and says so.
 
 What runs at every request is prepared (`sipxconfig_soap.prepared`) and goes to psycopg2 directly;
-SQLAlchemy keeps the pool and runs the statements whose shape depends on the request.
+SQLAlchemy makes connections and runs the statements whose shape depends on the request.
 """
 
 from __future__ import annotations
@@ -13,25 +13,22 @@ from __future__ import annotations
 import logging
 import random
 import time
-from contextlib import suppress
-from itertools import count
-from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg2
 import sqlalchemy as sa
-from psycopg2.extensions import STATUS_READY
 from sqlalchemy import exc
 
 from sipxconfig_soap import logs
+from sipxconfig_soap.connections import CONNECT_TIMEOUT, Connections, NoneFree, link_of
 from sipxconfig_soap.errors import Unavailable, Unconfirmed
-from sipxconfig_soap.prepared import NOT_SO, SHORT, Link, Prepared, run
+from sipxconfig_soap.prepared import NOT_SO, OUTDATED, SHORT, Prepared, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from sipxconfig_soap.prepared import Reading, Step
+    from sipxconfig_soap.prepared import Link, Reading, Step
 
 T = TypeVar("T")
 
@@ -48,9 +45,6 @@ IDLE_TIMEOUT = 120_000
 
 A list that is being sent to a slow reader waits inside its transaction.
 """
-
-CONNECT_TIMEOUT = 5
-"""Seconds to wait for a connection to be made, or to come free in the pool."""
 
 ATTEMPTS = 5
 """How often a change is tried when it loses races."""
@@ -96,8 +90,11 @@ class _Availability:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if isinstance(error, (*_AWAY, exc.TimeoutError)):
-            kind, state = type(error).__name__, _state(error)
+        if isinstance(error, (*_AWAY, NoneFree)):
+            # Ending the transaction on a dead connection fails too, and says less.
+            cause = error.__context__ if _state(error) is None else None
+            state = _state(error) or (_state(cause) if cause else None)
+            kind = type(error).__name__
             logs.event(logger, logging.WARNING, "database unavailable", kind=kind, sqlstate=state)
             raise Unavailable from error
 
@@ -118,13 +115,14 @@ class Database:
 
     Attributes:
         engine: of SQLAlchemy; whoever uses it directly gets a connection beside those of sessions.
+        connections: those of sessions.
     """
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         """Prepare for at most ``pool_size`` sessions at once; no connection is made yet."""
         self.engine = sa.create_engine(
             normalise_url(url),
-            # Sessions keep theirs, which are counted below.
+            # Sessions keep theirs, which are counted there.
             pool_size=1,
             max_overflow=-1,
             pool_pre_ping=True,
@@ -145,96 +143,25 @@ class Database:
                 ),
             },
         )
-        sa.event.listen(self.engine, "connect", _make_link)
-        # The one used last has the warmest process at its other end; None is yet to be made.
-        self._size = pool_size
-        self._idle: LifoQueue[sa.Connection | None] = LifoQueue()
-        for _ in range(pool_size):
-            self._idle.put(None)
-        self._suspected = 0.0
-
-    @property
-    def in_use(self) -> int:
-        """How many connections sessions hold at this moment."""
-        return self._size - self._idle.qsize()
+        self.connections = Connections(self.engine, pool_size)
 
     def session(self) -> Session:
         """A session for one request; a context manager."""
-        return Session(self)
+        return Session(self.connections)
 
     def dispose(self) -> None:
         """Close all idle connections."""
-        for _ in range(self._idle.qsize()):
-            with suppress(Empty):
-                self._close(self._idle.get_nowait())
+        self.connections.dispose()
         self.engine.dispose()
-
-    def take(self) -> sa.Connection:
-        """A connection outside of any transaction.
-
-        Nobody has asked whether it still lives: that would cost a round trip every time.
-
-        Raises:
-            Unavailable: all are in use, for longer than one should wait.
-        """
-        try:
-            held = self._idle.get(timeout=CONNECT_TIMEOUT)
-        except Empty as error:
-            raise Unavailable from error
-        if held is not None and link_of(held).made > self._suspected:
-            return held
-        try:
-            if held is not None:
-                held.invalidate()
-                held.close()
-            return self.engine.connect()
-        except BaseException:
-            self._idle.put(None)
-            raise
-
-    def give_back(self, held: sa.Connection) -> None:
-        """Keep a connection for the next session, if it is in order."""
-        if not held.invalidated and not held.in_transaction():
-            driver = link_of(held).driver
-            if not driver.closed and driver.status == STATUS_READY:
-                self._idle.put(held)
-                return
-        self._close(held)
-
-    def _close(self, held: sa.Connection | None) -> None:
-        """Have a place for a new connection instead of this one."""
-        try:
-            if held is not None:
-                held.invalidate()
-                held.close()
-        finally:
-            self._idle.put(None)
-
-    def suspect(self) -> None:
-        """Have all connections that exist now replaced before they are used again."""
-        self._suspected = time.monotonic()
-
-
-_LINK = "link"
-
-
-def _make_link(driver: Any, record: Any) -> None:
-    record.info[_LINK] = Link(driver)
-
-
-def link_of(connection: sa.Connection) -> Link:
-    """The way around SQLAlchemy to the connection of psycopg2."""
-    link: Link = connection.info[_LINK]
-    return link
 
 
 class Session:
     """One request's hold on one connection."""
 
-    __slots__ = ("_confirmed", "_database", "_held", "_required", "_used")
+    __slots__ = ("_confirmed", "_connections", "_held", "_required", "_used")
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
         self._held: sa.Connection | None = None
         self._used = False
         self._required: tuple[Step, ...] = ()
@@ -255,7 +182,7 @@ class Session:
         """Give the connection back; whatever it was in the middle of is rolled back."""
         if self._held is not None:
             held, self._held = self._held, None
-            self._database.give_back(held)
+            self._connections.give_back(held)
 
     def require(self, step: Step, confirmed: Callable[[], None]) -> None:
         """Rely on something, which is looked at together with the next statement.
@@ -265,6 +192,11 @@ class Session:
             confirmed: called when it is known to be so.
         """
         self._required, self._confirmed = (step,), confirmed
+
+    @property
+    def relies(self) -> bool:
+        """Whether something is required that is not confirmed yet."""
+        return bool(self._required)
 
     def forget(self) -> None:
         """Require nothing any more, since nothing is going to be done."""
@@ -290,27 +222,35 @@ class Session:
         return self._fetch(prepared.with_values(values))
 
     def _fetch(self, *steps: Step) -> list[tuple[Any, ...]]:
-        required, steps = self._required, (*self._required, *steps)
+        """Run what is required and some statements, each by itself; returns the last one's rows."""
+        required = self._required
         with _availability:
-            link = self._link(autocommit=True)
             try:
-                rows = run(link, *steps)
+                rows = self._run(*required, *steps)
             except NOT_SO as error:
                 if required:
                     raise Unconfirmed from error
                 raise
-            except _AWAY:
-                if self._used or not link.driver.closed:
-                    raise
-                # It died while nobody used it, and so may others have: PostgreSQL was restarted.
-                self._database.suspect()
-                self.close()
-                rows = run(self._link(autocommit=True), *steps)
-        self._used = True
         if required:
             # Only now: what failed in any way has confirmed nothing.
             self._required = ()
             self._confirmed()
+        return rows
+
+    def _run(self, *steps: Step) -> list[tuple[Any, ...]]:
+        """Run statements on a connection that lives."""
+        link = self._link(autocommit=True)
+        try:
+            rows = run(link, *steps)
+        except (*_AWAY, *OUTDATED):
+            if self._used or (link.sound and not link.driver.closed):
+                raise
+            # It died while nobody used it, or its plans did, and so may those of others have:
+            # PostgreSQL was restarted, or its schema changed.
+            self._connections.suspect()
+            self.close()
+            rows = run(self._link(autocommit=True), *steps)
+        self._used = True
         return rows
 
     def rows(self, reading: Reading, values: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
@@ -318,6 +258,7 @@ class Session:
 
         Raises:
             Unavailable: the database is away; also while rows are being fetched.
+            Unconfirmed: what was required is not so; never while rows are being fetched.
         """
         if not reading.is_long:
             rows = self.fetch(reading.short, values)
@@ -331,10 +272,9 @@ class Session:
         """The rows as they are asked for: a server-side cursor, which is a snapshot."""
         with _availability:
             driver = self._link(autocommit=False).driver
-            sql = reading.long
             try:
                 with driver.cursor("answer") as cursor:
-                    cursor.execute(sql.text, {**sql.constants, **values})
+                    reading.long.run(cursor, values)
                     rows = cursor.fetchmany(SHORT)
                     reading.is_long = len(rows) == SHORT
                     while rows:
@@ -361,7 +301,7 @@ class Session:
                 self.fetch(_NOTHING, {})
             self._link(autocommit=False)
             connection = self._connection()
-            for attempt in count(1):
+            for attempt in range(1, ATTEMPTS + 1):
                 try:
                     with connection.begin():
                         return work(connection)
@@ -378,7 +318,7 @@ class Session:
         if self._held is not None and self._held.invalidated:
             self.close()
         if self._held is None:
-            self._held = self._database.take()
+            self._held = self._connections.take()
         return self._held
 
     def _link(self, *, autocommit: bool) -> Link:

@@ -41,11 +41,15 @@ A request with a larger body, or one of unknown length, gets its thread when its
 larger head is refused.
 """
 
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 5.0
 """How long a client may take to close a connection on which nothing more will be sent."""
 
-LINGER_BYTES = 64 * 1024
-"""Bytes that a client may still send on such a connection; they are thrown away."""
+LINGER_BYTES = 32 * 1024 * 1024
+"""Bytes that a client may still send on such a connection; they are thrown away.
+
+A client that sends a large body before it has been asked to log in reads the answer only when it
+has sent all of it.
+"""
 
 # A large send buffer counts as writable only when a third of it is free; some room comes earlier.
 _PROBE_SECONDS = 1.0

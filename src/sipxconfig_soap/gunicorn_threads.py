@@ -64,8 +64,14 @@ class Threads(Generic[Work]):
             if len(self._threads) < self._most:
                 name = f"request-{len(self._threads)}"
                 thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # The system has none to spare; the others do the work then.
+                    if not self._threads:
+                        raise
+                else:
+                    self._threads.append(thread)
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:

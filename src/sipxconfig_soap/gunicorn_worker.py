@@ -21,7 +21,7 @@ from gunicorn.http import errors, wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from sipxconfig_soap import logs
-from sipxconfig_soap.gunicorn_socket import PatientSocket
+from sipxconfig_soap.gunicorn_socket import BUFFER, PatientSocket
 from sipxconfig_soap.gunicorn_threads import Threads
 from sipxconfig_soap.incident import report
 
@@ -218,7 +218,10 @@ class PatientWorker(ThreadWorker):
         if full or not self.alive or not self.cfg.keepalive:
             response.force_close()
         try:
-            self._respond(response, self.wsgi(environ, response.start_response))
+            pieces = self.wsgi(environ, response.start_response)
+            if _has_more(req, environ):
+                response.force_close()
+            self._respond(response, pieces)
         except OSError:
             raise
         except Exception as error:
@@ -255,6 +258,17 @@ class PatientWorker(ThreadWorker):
         )
         with suppress(OSError):
             util.write_nonblock(client, (head + body).encode("ascii"))
+
+
+def _has_more(req: Any, environ: dict[str, Any]) -> bool:
+    """Whether a body that nobody wanted may be on its way still: a thread would wait for it.
+
+    The event loop throws it away after the answer, and the connection ends.
+    """
+    reader = req.body.reader
+    left = getattr(reader, "length", 0)
+    in_chunks = getattr(reader, "parser", None) is not None
+    return in_chunks or left > BUFFER or (left > 0 and "HTTP_EXPECT" in environ)
 
 
 _STATUS: dict[type[Exception], tuple[int, str]] = {

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
-from psycopg2.errors import DivisionByZero
+from psycopg2.errors import DivisionByZero, FeatureNotSupported, InvalidSqlStatementName
 from psycopg2.extensions import AsIs
 from sqlalchemy.dialects import postgresql
 
@@ -29,14 +29,16 @@ class Link:
         driver: the connection.
         made: when, in seconds that only go forward.
         prepared: names of statements.
+        sound: whether what is prepared is of use; else the connection is not kept.
     """
 
-    __slots__ = ("driver", "made", "prepared")
+    __slots__ = ("driver", "made", "prepared", "sound")
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
         self.made = time.monotonic()
         self.prepared: set[str] = set()
+        self.sound = True
 
 
 class Sql:
@@ -53,11 +55,22 @@ class Sql:
             dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
             column_keys=list(columns) or None,
         )
-        self.text = str(compiled)
         self.parameters = tuple(name for name, bind in compiled.binds.items() if bind.required)
         self.constants = {
             name: bind.value for name, bind in compiled.binds.items() if not bind.required
         }
+        # Where there is nothing to fill in, psycopg2 takes every % as it is.
+        self.text = str(compiled) if compiled.binds else str(compiled).replace("%%", "%")
+
+    def run(self, cursor: Any, values: Mapping[str, Any], before: str = "") -> None:
+        """Run it as it is.
+
+        Args:
+            cursor: of psycopg2.
+            values: of the parameters.
+            before: begins the text.
+        """
+        cursor.execute(before + self.text, {**self.constants, **values} or None)
 
 
 class Prepared:
@@ -83,9 +96,7 @@ class Prepared:
     def prepare(self, cursor: Any) -> None:
         """Have the statement planned on the cursor's connection."""
         numbered = {name: AsIs(f"${n}") for n, name in enumerate(self._sql.parameters, 1)}
-        known = self._sql.constants | numbered
-        text = f"PREPARE {self.name} AS {self._sql.text}"
-        cursor.execute(text, known) if known else cursor.execute(text)
+        self._sql.run(cursor, numbered, f"PREPARE {self.name} AS ")
 
 
 def requiring(truth: sa.ColumnElement[bool]) -> Prepared:
@@ -98,6 +109,10 @@ def requiring(truth: sa.ColumnElement[bool]) -> Prepared:
 
 NOT_SO = DivisionByZero
 """The error of a statement that was made by `requiring`."""
+
+
+OUTDATED = (FeatureNotSupported, InvalidSqlStatementName)
+"""Errors of plans that are of no use: a type has changed since, or somebody has dropped them."""
 
 
 class Step(NamedTuple):
@@ -114,6 +129,14 @@ def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:
         link: to the database.
         steps: in their order; the first that fails ends it.
     """
+    try:
+        return _run(link, steps)
+    except OUTDATED:
+        link.sound = False
+        raise
+
+
+def _run(link: Link, steps: Sequence[Step]) -> list[tuple[Any, ...]]:
     with link.driver.cursor() as cursor:
         for prepared, _ in steps:
             if prepared.name not in link.prepared:
@@ -127,6 +150,12 @@ def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:
             cursor.execute(b";".join(texts))
         rows: list[tuple[Any, ...]] = [] if cursor.description is None else cursor.fetchall()
         return rows
+
+
+def inserting(table: sa.Table) -> Prepared:
+    """Stores a new row and returns its id; all other columns are parameters."""
+    columns = [column.name for column in table.c if column is not table.c.id]
+    return Prepared(table.insert().inline().returning(table.c.id), columns)
 
 
 class Reading:

@@ -26,6 +26,9 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/broken":
         raise RuntimeError("a secret")
+    if path == "/unread":
+        start_response("401 Unauthorized", [("Content-Length", "0")])
+        return []
     body = environ["wsgi.input"].read()
     if path == "/scheme":
         body = environ["wsgi.url_scheme"].encode()

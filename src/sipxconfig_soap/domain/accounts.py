@@ -159,11 +159,10 @@ def reset_superadmin(work: Work) -> None:
     go, and the SIP password is a new one. Group and user are created where they are missing: a
     user created so has a PIN that nobody knows until ``sipxconfig-soap admin set-pin`` sets one.
     """
-    connection = work.connection
-    ensure_built_in(connection)
-    group_id = _ensure_administrators(connection)
+    ensure_built_in(work.connection)
+    group_id = _ensure_administrators(work.connection)
     cleared = ("first_name", "last_name", "email_address", "branch_id")
-    user_id = connection.execute(
+    user_id = work.execute(
         users.update()
         .where(users.c.user_name == SUPERADMIN)
         .values(dict.fromkeys(cleared))
@@ -172,7 +171,7 @@ def reset_superadmin(work: Work) -> None:
     ).scalar()
     work.touch([SUPERADMIN])
     if user_id is None:
-        _create_superadmin(connection, group_id, pins.random_text(MADE_UP_PIN_LENGTH))
+        _create_superadmin(work.connection, group_id, pins.random_text(MADE_UP_PIN_LENGTH))
         return
     pool.give_back(work, "user_id", [user_id], [pool.ALIAS])
     pool.rewrite(work, "user_id", [user_id], pool.USER_NAME, pool.NOBODY)

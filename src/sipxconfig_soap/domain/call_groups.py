@@ -13,7 +13,7 @@ from sipxconfig_soap.domain.properties import Flag, Rule, Text, by_name, clean_a
 from sipxconfig_soap.domain.searches import Finder
 from sipxconfig_soap.domain.tables import given, identity, metadata, one_of, owned_by, text
 from sipxconfig_soap.domain.users import ids_by_field, users
-from sipxconfig_soap.prepared import Prepared
+from sipxconfig_soap.prepared import Prepared, inserting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,7 +84,7 @@ def _adding_rings() -> Prepared:
     return Prepared(rings.insert().inline().from_select(["call_group_id", *_RING_COLUMNS], rows))
 
 
-_ADD = extensions.inserting(call_groups)
+_ADD = inserting(call_groups)
 _ADD_RINGS = _adding_rings()
 
 

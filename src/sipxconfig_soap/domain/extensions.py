@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from sipxconfig_soap.domain import pool
 from sipxconfig_soap.domain.properties import Flag, Given, Text
 from sipxconfig_soap.domain.tables import identity, metadata
-from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sipxconfig_soap.domain.properties import AnyProperty
     from sipxconfig_soap.domain.work import Work
+    from sipxconfig_soap.prepared import Prepared
 
 _POOLED = ("name", "extension")
 
@@ -49,12 +49,6 @@ def check(work: Work, claims: Sequence[pool.Claim], owner: str) -> None:
     pool.check_free(work, claims, owner)
 
 
-def inserting(target: sa.Table) -> Prepared:
-    """Stores a new entity and returns its id; its columns are parameters."""
-    columns = [column.name for column in target.c if column is not target.c.id]
-    return Prepared(target.insert().inline().returning(target.c.id), columns)
-
-
 def insert(
     work: Work, prepared: Prepared, row: Mapping[str, Any], owner: str, claims: Sequence[pool.Claim]
 ) -> int:
@@ -62,7 +56,7 @@ def insert(
 
     Args:
         work: the operation.
-        prepared: what `inserting` made of its table.
+        prepared: stores a row of its table, see `sipxconfig_soap.prepared.inserting`.
         row: its columns.
         owner: the pool's column for this kind of entity.
         claims: its name and extension.

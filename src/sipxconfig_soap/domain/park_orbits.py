@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sipxconfig_soap.domain import extensions, pool
 from sipxconfig_soap.domain.properties import Flag, Text, by_name, clean_all, column_values, view
 from sipxconfig_soap.domain.searches import Finder
+from sipxconfig_soap.prepared import inserting
 from sipxconfig_soap.values import snake_case
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ PROPERTIES = by_name(
 
 park_orbits = extensions.table("park_orbits", PROPERTIES)
 
-_ADD = extensions.inserting(park_orbits)
+_ADD = inserting(park_orbits)
 
 _COLUMNS = [snake_case(name) for name in PROPERTIES]
 

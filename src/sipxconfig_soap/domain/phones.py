@@ -22,7 +22,7 @@ from sipxconfig_soap.domain.properties import (
 from sipxconfig_soap.domain.searches import VALUE, Finder, Matcher
 from sipxconfig_soap.domain.tables import given
 from sipxconfig_soap.domain.users import ids_by_field
-from sipxconfig_soap.prepared import Prepared
+from sipxconfig_soap.prepared import Prepared, inserting
 from sipxconfig_soap.provisioning.models import DEVICE_VERSIONS, MODELS, clean_search
 from sipxconfig_soap.values import is_blank
 
@@ -113,10 +113,7 @@ SEARCHES = {
 }
 
 
-_ADD = Prepared(
-    phones.insert().inline().returning(phones.c.id),
-    [column.name for column in phones.c if column is not phones.c.id],
-)
+_ADD = inserting(phones)
 _HOLDERS = Prepared(
     sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file).where(
         (phones.c.serial_number == sa.any_(given("serial_number", sa.Text())))

@@ -134,6 +134,7 @@ class Finder:
         Raises:
             Refused: something is wrong with the request.
             Unavailable: the database is away.
+            Unconfirmed: what the session was required to confirm is not so.
         """
         found = condition(criterion, self._matchers, query.problems)
         query.problems.check()

@@ -23,7 +23,7 @@ from sipxconfig_soap.domain.properties import (
 from sipxconfig_soap.domain.searches import VALUE, Matcher, containing, exactly
 from sipxconfig_soap.domain.tables import given, identity, metadata, text
 from sipxconfig_soap.domain.user_pins import Pin, pins_of_new
-from sipxconfig_soap.prepared import Prepared
+from sipxconfig_soap.prepared import Prepared, inserting
 from sipxconfig_soap.values import fold, has_control, snake_case
 
 if TYPE_CHECKING:
@@ -95,10 +95,7 @@ users = sa.Table(
 )
 pool.must_be_in_pool(users, "user_name")
 
-_ADD = Prepared(
-    users.insert().inline().returning(users.c.id),
-    [column.name for column in users.c if column is not users.c.id],
-)
+_ADD = inserting(users)
 _IDS = Prepared(
     sa.select(users.c.user_name, users.c.id).where(
         users.c.user_name == sa.any_(given("names", sa.Text()))

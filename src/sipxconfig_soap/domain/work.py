@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sipxconfig_soap.db import link_of
+from sipxconfig_soap.connections import link_of
 from sipxconfig_soap.prepared import run
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class Work:
     """A changing operation in progress, inside its transaction.
 
     Attributes:
-        transaction: the connection, in the transaction of the call.
+        _transaction: the connection, in the transaction of the call.
         rules: the configured part of the rules.
         problems: what is wrong with the request so far; the caller commits only without any.
         touched: names of the entities that were changed, for the audit log.
     """
 
-    transaction: sa.Connection
+    _transaction: sa.Connection
     rules: Rules
     problems: Problems
     touched: list[str] = field(default_factory=list)
@@ -57,14 +57,17 @@ class Work:
 
     @property
     def connection(self) -> sa.Connection:
-        """The connection of the transaction; nothing waits to be run on it."""
+        """The connection of the transaction; nothing waits to be run on it.
+
+        Not to be kept: what is put off after this would be overtaken.
+        """
         self.flush()
-        return self.transaction
+        return self._transaction
 
     def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Run a prepared statement and return its rows."""
+        """Run what waits and then a prepared statement, and return its rows."""
         steps, self._waiting = self._waiting, []
-        return run(link_of(self.transaction), *steps, prepared.with_values(values))
+        return run(link_of(self._transaction), *steps, prepared.with_values(values))
 
     def later(self, step: Step) -> None:
         """Run a prepared statement together with the next one, or at the end at the latest.
@@ -77,7 +80,7 @@ class Work:
         """Run what waits to be run."""
         if self._waiting:
             steps, self._waiting = self._waiting, []
-            run(link_of(self.transaction), *steps)
+            run(link_of(self._transaction), *steps)
 
     def touch(self, names: Iterable[str]) -> None:
         """Note the names of changed entities for the audit log."""

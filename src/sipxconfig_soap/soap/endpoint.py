@@ -45,6 +45,7 @@ class Caller(Protocol):
         Raises:
             Refused: the input is refused; ``problems`` of reading it are among the reasons.
             Unavailable: the database is away.
+            Unconfirmed: who calls is not who it was taken for, and nothing has been done.
         """
 
 

@@ -114,7 +114,7 @@ def _repeated(write: Callable[[Any], str]) -> Callable[[Any], str]:
     """The writer of an element that stands once for each of several values."""
 
     # Of permissions there are few combinations, however many users have them.
-    @lru_cache(maxsize=1024)
+    @lru_cache(maxsize=64)
     def known(values: tuple[Any, ...]) -> str:
         return "".join(map(write, values))
 

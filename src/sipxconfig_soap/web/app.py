@@ -76,8 +76,7 @@ class _Edge:
                 return self._confirmed(exchange)
             except Unconfirmed:
                 # Nothing has been done; now find out who calls before anything else.
-                exchange.session.forget()
-                exchange.on_trust, exchange.user = False, None
+                exchange.distrust()
                 return self._confirmed(exchange)
         except Refusal as refusal:
             return refusal.response
@@ -98,8 +97,9 @@ class _Edge:
         """An answer that is fit to be sent: who calls was not only believed to be somebody."""
         try:
             return self._route(exchange)
-        except Unavailable:
-            exchange.session.forget()
+        except (Unavailable, ConnectionError):
+            if exchange.session.relies:
+                exchange.distrust()
             raise
         finally:
             exchange.session.confirm()
@@ -156,9 +156,9 @@ class _Edge:
         environ = request.environ
         limit = self._settings.max_request_bytes
         content_type = read_content_type(environ.get("CONTENT_TYPE", ""))
-        if exchange.body is None:
-            framing = framing_of(environ, content_type, limit)
-            exchange.body = read_body(environ, framing, limit)
+        body = exchange.body(
+            lambda: read_body(environ, framing_of(environ, content_type, limit), limit)
+        )
         call = Call(
             session=exchange.session,
             administrator=account.user_name,
@@ -167,7 +167,7 @@ class _Edge:
             reference=exchange.reference,
         )
         hint = content_type.media_type == SOAP12_TYPE
-        reply = endpoint.call(exchange.body, content_type.charset, call, soap12_hint=hint)
+        reply = endpoint.call(body, content_type.charset, call, soap12_hint=hint)
         return of_reply(reply)
 
 

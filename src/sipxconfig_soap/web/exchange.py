@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident, logs
+from sipxconfig_soap.soap.faults import Fault
 from sipxconfig_soap.web.packing import packed
-from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES
+from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import NoReturn
     from wsgiref.types import StartResponse
 
     from sipxconfig_soap.db import Session
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
     from sipxconfig_soap.web.responses import Response
 
 _logger = logging.getLogger(__name__)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
 
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
@@ -34,16 +42,15 @@ class Exchange:
         user: the administrator who has logged in.
         log_level: of the line in the log.
         on_trust: whether who logged in a moment ago is believed, until the first statement shows.
-        body: of the request, when it has been read.
     """
 
     __slots__ = (
+        "_body",
         "_complete",
         "_pieces",
         "_sent",
         "_started",
         "_status",
-        "body",
         "log_level",
         "on_trust",
         "reference",
@@ -61,12 +68,33 @@ class Exchange:
         self.user: str | None = None
         self.log_level = logging.INFO
         self.on_trust = True
-        self.body: bytes | None = None
+        self._body: Callable[[], bytes] | None = None
         self._started = time.perf_counter()
         self._status: int | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._sent = 0
         self._complete = False
+
+    def distrust(self) -> None:
+        """Who calls is not known, and nothing is going to be done before it is."""
+        self.session.forget()
+        self.on_trust, self.user = False, None
+
+    def body(self, read: Callable[[], bytes]) -> bytes:
+        """The body of the request: read once, however often it is asked for.
+
+        Raises:
+            Refusal: what reading it ended with, each time.
+            Fault: likewise.
+        """
+        if self._body is None:
+            try:
+                content = read()
+            except (Refusal, Fault) as error:
+                self._body = partial(_raise, error)
+            else:
+                self._body = lambda: content
+        return self._body()
 
     def deliver(self, response: Response, start_response: StartResponse) -> Exchange:
         """Start the answer; its body follows by iteration. HEAD gets the head alone."""
