@@ -5,10 +5,13 @@ Whatever a request asks for, it is answered only when the account has been looke
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 
+from sipxconfig_soap import db
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.prepared import SHORT
 from tests.support.client import ADMINISTRATOR, PIN, Client
@@ -219,6 +222,49 @@ def test_a_refused_body_is_refused_alike_when_the_same_pin_was_set_anew(
     set_pin(database, PIN)
     assert answer() == first
     assert words in first.body
+
+
+LATE_BODIES: dict[str, Mapping[str, object]] = {
+    "large": {"CONTENT_LENGTH": "100000"},
+    "in chunks": {"CONTENT_LENGTH": "", "wsgi.input_terminated": True},
+    "announced": {"CONTENT_LENGTH": "10", "HTTP_EXPECT": "100-continue"},
+}
+
+
+@pytest.mark.parametrize("late", LATE_BODIES)
+def test_nobody_is_waited_for_on_trust(client: Client, database: Database, late: str) -> None:
+    class Waiting(io.BytesIO):
+        def read(self, _size: int | None = -1, /) -> bytes:
+            raise AssertionError
+
+    assert client.request("GET", SERVICES).status == 200
+    set_pin(database, "another")
+    environ = {**LATE_BODIES[late], "wsgi.input": Waiting()}
+    answer = client.request("POST", f"{SERVICES}UserService", b"", XML, environ=environ)
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize("request_", ["a page", "a short read", "a list", "a change"])
+def test_a_database_that_is_away_is_asked_once_and_nobody_is_named(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    request_: str,
+) -> None:
+    send(client, request_)
+    asked = []
+
+    def away(*_: object) -> None:
+        asked.append(1)
+        raise psycopg2.OperationalError
+
+    monkeypatch.setattr(db, "run", away)
+    caplog.clear()
+    caplog.set_level("INFO")
+    assert send(client, request_).status == 503
+    assert len(asked) == 1
+    (line,) = [each for each in caplog.records if each.getMessage() == "request"]
+    assert vars(line)["sipxconfig_fields"]["user"] is None
 
 
 def test_a_change_is_made_on_a_connection_that_lives(database: Database) -> None:

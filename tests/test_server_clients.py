@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipxconfig_soap import gunicorn_socket
+from sipxconfig_soap import gunicorn_socket, gunicorn_threads
 from sipxconfig_soap.gunicorn_socket import PatientSocket, StalledClient
+from sipxconfig_soap.gunicorn_threads import Threads
 from tests.support.bare import WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -161,6 +162,28 @@ def test_who_sends_a_large_body_before_reading_gets_the_answer(
         head = f"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
         client.sendall(head.encode() + b"x" * size)
         assert client.recv(1000).startswith(b"HTTP/1.1 401 ")
+
+
+def test_threads_that_are_all_held_up_are_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gunicorn_threads, "STUCK_SECONDS", 0.05)
+    released, done = threading.Event(), threading.Event()
+
+    def serve(work: str) -> None:
+        if work == "slow":
+            released.wait(WAIT_SECONDS)
+        else:
+            done.set()
+
+    threads: Threads[str] = Threads(1, serve)
+    assert not threads.is_stuck()
+    threads.put("slow")
+    threads.put("quick")
+    time.sleep(0.1)
+    assert threads.is_stuck()
+    released.set()
+    assert done.wait(WAIT_SECONDS)
+    assert not threads.is_stuck()
+    threads.shutdown(wait=True)
 
 
 def test_what_can_become_no_head_is_refused_at_once(start_bare: Callable[..., Bare]) -> None:

@@ -40,10 +40,11 @@ STATEMENT_TIMEOUT = 60_000
 LOCK_TIMEOUT = 10_000
 """Milliseconds a statement waits for a row that another transaction holds."""
 
-IDLE_TIMEOUT = 120_000
+IDLE_TIMEOUT = 600_000
 """Milliseconds after which PostgreSQL ends a transaction whose client does nothing.
 
-A list that is being sent to a slow reader waits inside its transaction.
+A list that is being sent to a slow reader waits inside its transaction; who reads too slowly is let
+go by the server (`sipxconfig_soap.gunicorn_socket`), which takes less for all but enormous rows.
 """
 
 ATTEMPTS = 5
@@ -158,7 +159,7 @@ class Database:
 class Session:
     """One request's hold on one connection."""
 
-    __slots__ = ("_confirmed", "_connections", "_held", "_required", "_used")
+    __slots__ = ("_away", "_confirmed", "_connections", "_held", "_required", "_used")
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -166,6 +167,7 @@ class Session:
         self._used = False
         self._required: tuple[Step, ...] = ()
         self._confirmed: Callable[[], None] = _nothing
+        self._away = False
 
     def __enter__(self) -> Self:
         return self
@@ -210,6 +212,9 @@ class Session:
             Unconfirmed: it is not so.
         """
         if self._required:
+            if self._away:
+                # Asking again would only take as long again.
+                raise Unavailable
             self._fetch()
 
     def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -224,13 +229,16 @@ class Session:
     def _fetch(self, *steps: Step) -> list[tuple[Any, ...]]:
         """Run what is required and some statements, each by itself; returns the last one's rows."""
         required = self._required
-        with _availability:
-            try:
+        try:
+            with _availability:
                 rows = self._run(*required, *steps)
-            except NOT_SO as error:
-                if required:
-                    raise Unconfirmed from error
-                raise
+        except Unavailable:
+            self._away = True
+            raise
+        except NOT_SO as error:
+            if required:
+                raise Unconfirmed from error
+            raise
         if required:
             # Only now: what failed in any way has confirmed nothing.
             self._required = ()

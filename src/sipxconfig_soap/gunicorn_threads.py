@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Work = TypeVar("Work")
+
+STUCK_SECONDS = 0.5
+"""See `Threads.is_stuck`."""
 
 
 class Threads(Generic[Work]):
@@ -28,6 +32,7 @@ class Threads(Generic[Work]):
         self._idle: SimpleQueue[None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._starting = threading.Lock()
+        self._taken = 0.0
         # Work that was begun is finished before the process ends.
         atexit.register(self._finish)
 
@@ -39,6 +44,10 @@ class Threads(Generic[Work]):
         except Empty:
             if len(self._threads) < self._most:
                 self._start()
+
+    def is_stuck(self) -> bool:
+        """Whether there is work, and no thread has taken any for `STUCK_SECONDS`."""
+        return not self._work.empty() and time.monotonic() > self._taken + STUCK_SECONDS
 
     def is_wanted(self) -> bool:
         """Whether there is work that no thread has taken yet."""
@@ -75,6 +84,7 @@ class Threads(Generic[Work]):
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
+            self._taken = time.monotonic()
             self._serve(work)
             del work
             self._idle.put(None)

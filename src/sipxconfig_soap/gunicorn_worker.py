@@ -107,8 +107,15 @@ class PatientWorker(ThreadWorker):
 
     # In the event loop.
 
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
+        """Leave new connections to other processes while all threads are held up."""
+        super().set_accept_enabled(enabled and not self.tpool.is_stuck())
+
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection, and look whether its request has come with it."""
+        if self.tpool.is_stuck():
+            self.set_accept_enabled(enabled=False)
+            return
         try:
             plain, address = listener.accept()
         except OSError as error:

@@ -8,7 +8,7 @@ the names of a constraint and a table.
 from __future__ import annotations
 
 import logging
-import secrets
+import random
 import traceback
 
 from sipxconfig_soap import logs
@@ -27,7 +27,7 @@ def _words_of_database(error: BaseException) -> str:
 
 def new_reference() -> str:
     """A number for a report."""
-    return secrets.token_hex(6)
+    return f"{random.getrandbits(48):012x}"
 
 
 def report(reference: str, error: BaseException) -> None:

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from sipxconfig_soap.errors import SECRET_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import TextIO
 
 _FIELDS = "sipxconfig_fields"
 _BARE = re.compile(r"[A-Za-z0-9_.:/@+,()*-]+\Z")
@@ -45,7 +46,7 @@ def event(logger: logging.Logger, level: int, name: str, /, **fields: object) ->
 
 def setup(level: str, stream: TextIO | None = None) -> None:
     """Send everything from ``level`` up to ``stream`` (standard error), and nothing elsewhere."""
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler = _LineHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(LineFormatter())
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -58,6 +59,33 @@ def setup(level: str, stream: TextIO | None = None) -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Alembic tells at every look at the schema how it works.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class _LineHandler(logging.StreamHandler[TextIO]):
+    """Writes every line by one call of the system where it can, and without a lock then.
+
+    Threads would queue up for the lock: who holds it lets others run while it writes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._descriptor: int | None = None
+        with suppress(OSError, AttributeError):
+            self._descriptor = stream.fileno()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record unless it is filtered out."""
+        if self._descriptor is None:
+            return bool(super().handle(record))
+        if not self.filter(record):
+            return False
+        try:
+            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+        except Exception:  # noqa: BLE001 - as logging has it: a log that is gone stops nobody
+            self.handleError(record)
+        return True
 
 
 class LineFormatter(logging.Formatter):

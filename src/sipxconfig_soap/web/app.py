@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from sipxconfig_soap.settings import Settings
     from sipxconfig_soap.soap.endpoint import Endpoint
 
+BELIEVED = 64 * 1024
+"""Bytes of a body that is read before who calls is confirmed; it has come already."""
+
 _READ = "GET, HEAD, OPTIONS"
 _CALL = f"{_READ}, POST"
 _ENTRANCES = frozenset({"/", "/sipxconfig", "/sipxconfig/"})
@@ -96,13 +99,14 @@ class _Edge:
     def _confirmed(self, exchange: Exchange) -> Response:
         """An answer that is fit to be sent: who calls was not only believed to be somebody."""
         try:
-            return self._route(exchange)
+            try:
+                return self._route(exchange)
+            finally:
+                exchange.session.confirm()
         except (Unavailable, ConnectionError):
             if exchange.session.relies:
                 exchange.distrust()
             raise
-        finally:
-            exchange.session.confirm()
 
     def _route(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -156,9 +160,15 @@ class _Edge:
         environ = request.environ
         limit = self._settings.max_request_bytes
         content_type = read_content_type(environ.get("CONTENT_TYPE", ""))
-        body = exchange.body(
-            lambda: read_body(environ, framing_of(environ, content_type, limit), limit)
-        )
+
+        def read() -> bytes:
+            framing = framing_of(environ, content_type, limit)
+            if framing.length is None or framing.length > BELIEVED or "HTTP_EXPECT" in environ:
+                # It may take its time to come in, and nobody gets that on trust.
+                exchange.session.confirm()
+            return read_body(environ, framing, limit)
+
+        body = exchange.body(read)
         call = Call(
             session=exchange.session,
             administrator=account.user_name,
