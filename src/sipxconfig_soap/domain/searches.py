@@ -70,10 +70,17 @@ class Matcher:
 
 
 class Condition(NamedTuple):
-    """The SQL condition of a search, and its parameters."""
+    """The SQL condition of a search.
+
+    Attributes:
+        where: the condition.
+        parameters: of it.
+        way: the matcher that it comes from; None for all entities and for none.
+    """
 
     where: sa.ColumnElement[bool]
     parameters: Mapping[str, Any]
+    way: Matcher | None = None
 
 
 def condition(
@@ -91,8 +98,8 @@ def condition(
     if len(trim(value)) > TEXT_LIMIT:
         problems.add(errors.too_long(f"search.{by}", value, TEXT_LIMIT))
         return Condition(sa.false(), {})
-    matcher = matchers[by].suiting(value)
-    return Condition(matcher.condition, matcher.parameters(value))
+    way = matchers[by].suiting(value)
+    return Condition(way.condition, way.parameters(value), way)
 
 
 def exactly(column: sa.Column[Any]) -> Matcher:
@@ -140,7 +147,6 @@ class Finder:
         query.problems.check()
         if criterion.by is None:
             return query.session.rows(self._all, found.parameters)
-        if not found.parameters:
+        if found.way is None:
             return ()
-        way = self._matchers[criterion.by].suiting(criterion.value)
-        return query.session.rows(self._by[way], found.parameters)
+        return query.session.rows(self._by[found.way], found.parameters)
