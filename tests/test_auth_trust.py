@@ -75,6 +75,15 @@ def fill(database: Database) -> None:
         )
 
 
+def end_connections(database: Database) -> None:
+    """Have PostgreSQL end all connections but the one that asks."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_an_administrator_is_answered_as_ever(
     client: Client, database: Database, request_: str
@@ -176,11 +185,7 @@ def test_connections_that_died_meanwhile_are_replaced(
     for session in sessions:
         session.close()
     send(client, "a short read")
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    end_connections(database)
     assert send(client, request_).status == 200
     assert [send(client, "a short read").status for _ in range(5)] == [200] * 5
 
@@ -191,11 +196,7 @@ def test_another_pin_counts_on_a_connection_that_died_too(
 ) -> None:
     send(client, "a short read")
     set_pin(database, "another")
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    end_connections(database)
     assert send(client, request_).status == 401
 
 
@@ -270,11 +271,7 @@ def test_a_database_that_is_away_is_asked_once_and_nobody_is_named(
 def test_a_change_is_made_on_a_connection_that_lives(database: Database) -> None:
     with database.session() as session:
         session.write(lambda connection: connection.exec_driver_sql("SELECT 1"))
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    end_connections(database)
     with database.session() as session:
         found = session.write(lambda connection: connection.exec_driver_sql("SELECT 1").scalar())
     assert found == 1
