@@ -102,6 +102,22 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
 
 
 @pytest.mark.usefixtures("many_users")
+def test_a_list_shows_one_moment_whatever_is_changed_meanwhile(
+    client: Client, database: Database
+) -> None:
+    before = client.request("POST", PATH, ALL_USERS).body
+    answer = Answer(client, ALL_USERS)
+    pieces = [next(answer.pieces)]
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET last_name = 'late'")
+        connection.exec_driver_sql("DELETE FROM users WHERE user_name <> 'superadmin'")
+    pieces += answer.pieces
+    answer.pieces.close()
+    assert b"".join(pieces) == before
+    assert client.request("POST", PATH, ALL_USERS).body.count(b"<item>") == 1
+
+
+@pytest.mark.usefixtures("many_users")
 def test_a_list_that_breaks_off_is_not_ended_as_if_it_were_whole(
     client: Client, database: Database
 ) -> None:
