@@ -103,13 +103,14 @@ def listeners(engine: sa.Engine) -> int:
     with engine.connect() as connection:
         return int(
             connection.exec_driver_sql(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid <> 0"
+                "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+                " WHERE locktype = 'advisory' AND classid <> 0 AND datname = current_database()"
             ).scalar_one()
         )
 
 
-def kill_at_work(process: subprocess.Popen[bytes], engine: sa.Engine) -> None:
-    """Kill a worker at a moment when it is in the middle of jobs.
+def stop_at_work(process: subprocess.Popen[bytes], engine: sa.Engine) -> None:
+    """Stop a worker, until it is told to go on, at a moment when it is in the middle of jobs.
 
     When it was too fast, all jobs wait once more.
     """
@@ -129,6 +130,11 @@ def kill_at_work(process: subprocess.Popen[bytes], engine: sa.Engine) -> None:
         return False
 
     wait_for(caught, "the worker was never caught at work")
+
+
+def kill_at_work(process: subprocess.Popen[bytes], engine: sa.Engine) -> None:
+    """Kill a worker at such a moment."""
+    stop_at_work(process, engine)
     process.kill()
     process.wait(LIMIT)
 
@@ -155,6 +161,26 @@ def test_a_worker_that_is_killed_loses_nothing(
     again = [job for job in found if job.attempts != 1]
     assert 0 < len(again) <= 25
     assert {job.attempts for job in again} == {2}
+    check_files(root)
+
+
+def test_a_worker_whose_lock_is_gone_does_little_twice(
+    database: Database, start: Start, root: Path
+) -> None:
+    stock(database.engine)
+    with start() as worker:
+        stop_at_work(worker, database.engine)
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid)"
+                " FROM pg_locks JOIN pg_database d ON d.oid = database"
+                " WHERE locktype = 'advisory' AND classid <> 0 AND datname = current_database()"
+            )
+        worker.send_signal(signal.SIGCONT)
+        found = ended(database.engine)
+    assert {job.state for job in found} == {"done"}
+    # What it was at counts as lost; before it takes more, it notices.
+    assert sum(job.attempts - 1 for job in found) <= 25
     check_files(root)
 
 

@@ -236,7 +236,8 @@ def test_jobs_of_a_living_worker_are_left_alone(
     assert steps.write(queue.recover) == 0
     with system.database.engine.connect() as connection:
         connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database"
+            " WHERE locktype = 'advisory' AND datname = current_database()"
         )
     wait_for(lambda: steps.write(queue.recover) == 1)
     assert all_jobs(system.database.engine) == [

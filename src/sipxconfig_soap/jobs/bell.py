@@ -88,12 +88,24 @@ class Listener:
         Raises:
             psycopg2.Error: the connection is gone.
         """
-        connection: Any = self._connection.connection.driver_connection
+        connection = self._driver()
         if not connection.notifies:
             select.select([connection, self._bell], [], [], max(0.0, seconds))
         connection.poll()
         connection.notifies.clear()
         self._bell.hush()
+
+    def check(self) -> None:
+        """See whether others know still that this worker lives, without asking anybody.
+
+        Raises:
+            psycopg2.Error: the connection is gone, and the locks with it.
+        """
+        self._driver().poll()
+
+    def _driver(self) -> Any:
+        """The connection of psycopg2."""
+        return self._connection.connection.driver_connection
 
     def close(self) -> None:
         """Stop listening; the locks go with the connection."""

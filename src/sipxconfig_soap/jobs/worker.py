@@ -108,7 +108,8 @@ class Loop(ABC):
             # Asked before the steps: what becomes due while they look is not slept through.
             look_at = time.monotonic() + self._next_look()
             while not self._stopping.is_set() and self._step(listener):
-                pass
+                # Whose lock is gone counts as dead: whatever it takes is taken from it again.
+                listener.check()
             self._failures = 0
             if not self._stopping.is_set():
                 listener.wait(self._pause(look_at))
