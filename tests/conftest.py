@@ -179,12 +179,12 @@ def run_server(
 
 
 @pytest.fixture
-def start_bare(tmp_path: Path) -> Iterator[Callable[[float], Bare]]:
+def start_bare(tmp_path: Path) -> Iterator[Callable[..., Bare]]:
     """Starts a bare server whose clients have so many seconds."""
     started: list[Bare] = []
 
-    def start(request_seconds: float = WAIT_SECONDS) -> Bare:
-        started.append(Bare(tmp_path, request_seconds))
+    def start(request_seconds: float = WAIT_SECONDS, workers: int = 1) -> Bare:
+        started.append(Bare(tmp_path, request_seconds, workers))
         return started[-1]
 
     yield start

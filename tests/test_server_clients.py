@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import threading
 import time
+from collections import Counter
 from functools import partial
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
@@ -18,7 +21,9 @@ from sipxconfig_soap.gunicorn_threads import Threads
 from tests.support.bare import WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Any
 
     from tests.support.bare import Bare
 
@@ -184,6 +189,61 @@ def test_threads_that_are_all_held_up_are_stuck(monkeypatch: pytest.MonkeyPatch)
     assert done.wait(WAIT_SECONDS)
     assert not threads.is_stuck()
     threads.shutdown(wait=True)
+
+
+def processes_of(clients: Iterable[socket.socket]) -> Counter[int | None]:
+    """How many clients each process answers; None is for those that are no more."""
+
+    def process_of(client: socket.socket) -> int | None:
+        with contextlib.suppress(OSError):
+            client.sendall(b"GET /process HTTP/1.1\r\nHost: x\r\n\r\n")
+            return int(client.recv(65536).partition(b"\r\n\r\n")[2] or 0) or None
+        return None
+
+    return Counter(map(process_of, clients))
+
+
+@pytest.fixture
+def three(start_bare: Callable[..., Bare]) -> Callable[[], AbstractContextManager[list[Any]]]:
+    """Opens twelve connections to a server of three processes, all of which are at work."""
+    server = start_bare(workers=3)
+
+    @contextlib.contextmanager
+    def connected() -> Iterator[list[socket.socket]]:
+        with contextlib.ExitStack() as stack:
+            yield [stack.enter_context(server.connect()) for _ in range(12)]
+
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        with connected() as clients:
+            if len(processes_of(clients)) == 3:
+                return connected
+        assert time.monotonic() < deadline, "a process does not answer"
+
+
+def test_each_process_takes_its_share_of_clients(
+    three: Callable[[], AbstractContextManager[list[Any]]],
+) -> None:
+    for _ in range(10):
+        with three() as clients:
+            # Clients that have just gone may count for a moment still.
+            assert max(processes_of(clients).values()) <= 6
+
+
+def test_a_process_that_died_is_not_waited_for(
+    three: Callable[[], AbstractContextManager[list[Any]]],
+) -> None:
+    with three() as clients:
+        victim = next(iter(processes_of(clients)))
+        assert victim is not None
+        os.kill(victim, signal.SIGKILL)
+        left = processes_of(clients)
+        assert 0 < left.pop(None) < 12
+        assert victim not in left
+        with three() as others:
+            found = processes_of(others)
+            assert victim not in found
+            assert None not in found
 
 
 def test_what_can_become_no_head_is_refused_at_once(start_bare: Callable[..., Bare]) -> None:

@@ -21,6 +21,7 @@ from gunicorn.http import errors, wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from sipxconfig_soap import logs
+from sipxconfig_soap.gunicorn_shares import Shares
 from sipxconfig_soap.gunicorn_socket import BUFFER, PatientSocket
 from sipxconfig_soap.gunicorn_threads import Threads
 from sipxconfig_soap.incident import report
@@ -34,7 +35,14 @@ SWEEP_SECONDS = 1.0
 NOTICE_SECONDS = 0.5
 """How often, at most, the arbiter is told that we live; it kills who was silent for long."""
 
+YIELD_SECONDS = 0.005
+"""How long a process with more connections than another leaves a new one to that, at most."""
+
+_PAUSE_SECONDS = 0.001
+
 _logger = logging.getLogger(__name__)
+
+_shares = Shares()
 
 
 class JoinedResponse(wsgi.Response):
@@ -93,6 +101,7 @@ class PatientWorker(ThreadWorker):
         self._connections: set[Connection] = set()
         self._next_notice = self._next_sweep = 0.0
         self._idle_until: float | None = None
+        self._yields_until = self._pauses_until = 0.0
 
     def get_thread_pool(self) -> Threads[Connection]:
         """Make the threads."""
@@ -109,12 +118,41 @@ class PatientWorker(ThreadWorker):
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
         """Leave new connections to other processes while all threads are held up."""
-        super().set_accept_enabled(enabled and not self.tpool.is_stuck())
+        enabled = enabled and not self.tpool.is_stuck()
+        if not enabled:
+            _shares.forget(self.age)
+        elif not self._accepting:
+            if time.monotonic() < self._pauses_until:
+                return
+            _shares.note(self.age, self.nr_conns)
+        super().set_accept_enabled(enabled)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for what comes next; not for long after a connection was left to others."""
+        pausing = self._pauses_until - time.monotonic()
+        super().wait_for_and_dispatch_events(pausing if 0 < pausing < timeout else timeout)
+
+    def _yields(self) -> bool:
+        """Whether a new connection is left to others for a moment."""
+        if not _shares.is_ahead(self.age):
+            return False
+        now = time.monotonic()
+        if now > self._yields_until + YIELD_SECONDS:
+            self._yields_until = now + YIELD_SECONDS
+        elif now > self._yields_until:
+            # Nobody took it. That is so for this one; the next is left to others again.
+            self._yields_until = 0.0
+            return False
+        self._pauses_until = now + _PAUSE_SECONDS
+        super().set_accept_enabled(enabled=False)
+        return True
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection, and look whether its request has come with it."""
         if self.tpool.is_stuck():
             self.set_accept_enabled(enabled=False)
+            return
+        if self._yields():
             return
         try:
             plain, address = listener.accept()
@@ -124,9 +162,14 @@ class PatientWorker(ThreadWorker):
             raise
         sock = PatientSocket.take(plain)
         connection = Connection(self.cfg, sock, address, listener.getsockname())
-        self.nr_conns += 1
+        self._count(1)
         self._connections.add(connection)
         self._look(connection)
+
+    def _count(self, more: int) -> None:
+        self.nr_conns += more
+        if self._accepting:
+            _shares.note(self.age, self.nr_conns)
 
     def _readable(self, connection: Connection, _: Any) -> None:
         if connection.busy:
@@ -159,7 +202,7 @@ class PatientWorker(ThreadWorker):
         if connection.polled:
             self.poller.unregister(connection.sock)
         self._connections.remove(connection)
-        self.nr_conns -= 1
+        self._count(-1)
         connection.close()
 
     def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - as the base
@@ -265,6 +308,11 @@ class PatientWorker(ThreadWorker):
         )
         with suppress(OSError):
             util.write_nonblock(client, (head + body).encode("ascii"))
+
+
+def has_left(_arbiter: object, worker: PatientWorker) -> None:
+    """A process has ended, perhaps without a word: others need not leave it anything."""
+    _shares.forget(worker.age)
 
 
 def _has_more(req: Any, environ: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from sipxconfig_soap.gunicorn_worker import PatientWorker
+from sipxconfig_soap.gunicorn_worker import PatientWorker, has_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -97,6 +97,7 @@ class _Gunicorn(BaseApplication):
             "http_parser": "python",
             "control_socket_disable": True,
             "when_ready": self._when_ready,
+            "child_exit": has_left,
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)

@@ -1,4 +1,4 @@
-"""Our gunicorn with one thread and an application of a few lines, in a process of its own."""
+"""Our gunicorn with an application of a few lines and one thread in each of its processes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ WAIT_SECONDS = 30
 """After this a test gives up; none depends on how fast something is."""
 
 BARE_SERVER = """
+import os
 import sys
 from gunicorn import config
 from sipxconfig_soap import gunicorn_socket, logs, server
@@ -30,6 +31,8 @@ def application(environ, start_response):
         start_response("401 Unauthorized", [("Content-Length", "0")])
         return []
     body = environ["wsgi.input"].read()
+    if path == "/process":
+        body = str(os.getpid()).encode()
     if path == "/scheme":
         body = environ["wsgi.url_scheme"].encode()
     if path == "/big":
@@ -51,24 +54,25 @@ gunicorn_socket.REQUEST_SECONDS = float(sys.argv[1])
 # How long a worker may not be heard of.
 config.Timeout.default = 3
 logs.setup("info")
-settings = Settings.load({}, bind="127.0.0.1:0", workers="1", threads="1")
+settings = Settings.load({}, bind="127.0.0.1:0", workers=sys.argv[2], threads="1")
 server.run(settings, lambda: application, lambda url: print(url, flush=True))
 """
 
 
 class Bare:
-    """A server with one thread and no application of ours.
+    """A server with one thread in each process and no application of ours.
 
     Args:
         home: its directory.
         request_seconds: how long clients may take for what they do.
+        workers: the number of its processes.
     """
 
-    def __init__(self, home: Path, request_seconds: float) -> None:
+    def __init__(self, home: Path, request_seconds: float, workers: int = 1) -> None:
         self.home = home
         with (home / "log").open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", BARE_SERVER, str(request_seconds)],
+                [sys.executable, "-c", BARE_SERVER, str(request_seconds), str(workers)],
                 env={**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home)},
                 cwd=home,
                 stdout=subprocess.PIPE,
