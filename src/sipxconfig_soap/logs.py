@@ -15,9 +15,10 @@ import logging
 import os
 import re
 import sys
-from contextlib import suppress
+import time
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, TextIO
 
 from sipxconfig_soap.errors import SECRET_FIELDS
@@ -25,11 +26,13 @@ from sipxconfig_soap.errors import SECRET_FIELDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_ROOT = logging.getLogger()
 _FIELDS = "sipxconfig_fields"
 _BARE = re.compile(r"[A-Za-z0-9_.:/@+,()*-]+\Z")
 _SECRET = frozenset(name.lower() for name in SECRET_FIELDS) | {"authorization"}
 # Text from outside is cut, so that no client decides how long our lines are.
 _LONGEST_VALUE = 2000
+_SHORT_VALUE = 100
 
 
 def event(logger: logging.Logger, level: int, name: str, /, **fields: object) -> None:
@@ -37,23 +40,28 @@ def event(logger: logging.Logger, level: int, name: str, /, **fields: object) ->
 
     Fields called like a secret (wire.md §6, and Authorization) show only that they are there.
     """
-    if logger.isEnabledFor(level):
-        # Like logger.log, but without looking for who called it.
-        record = logger.makeRecord(logger.name, level, "", 0, name, (), None)
-        record.__dict__[_FIELDS] = fields
-        logger.handle(record)
+    if not logger.isEnabledFor(level):
+        return
+    handlers = _ROOT.handlers
+    if len(handlers) == 1 and type(handlers[0]) is _LineHandler:
+        # Where nobody else listens, a record would be made only to be taken apart again.
+        with suppress(Exception):
+            handlers[0].put(_line(time.time(), level, logger.name, name, fields))
+        return
+    record = logger.makeRecord(logger.name, level, "", 0, name, (), None)
+    record.__dict__[_FIELDS] = fields
+    logger.handle(record)
 
 
 def setup(level: str, stream: TextIO | None = None) -> None:
     """Send everything from ``level`` up to ``stream`` (standard error), and nothing elsewhere."""
     handler = _LineHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(LineFormatter())
-    root = logging.getLogger()
-    for old in root.handlers[:]:
+    for old in _ROOT.handlers[:]:
         if isinstance(old.formatter, LineFormatter):
-            root.removeHandler(old)
-    root.addHandler(handler)
-    root.setLevel(level.upper())
+            _ROOT.removeHandler(old)
+    _ROOT.addHandler(handler)
+    _ROOT.setLevel(level.upper())
     logging.captureWarnings(capture=True)
     # What our lines do not show need not be found out.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -75,17 +83,24 @@ class _LineHandler(logging.StreamHandler[TextIO]):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record unless it is filtered out."""
-        if self._descriptor is None:
-            return bool(super().handle(record))
         if not self.filter(record):
             return False
         try:
-            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+            self.put(self.format(record))
         except Exception:  # noqa: BLE001 - as logging has it: a log that is gone stops nobody
             self.handleError(record)
         return True
+
+    def put(self, line: str) -> None:
+        """Write a line."""
+        if self._descriptor is None:
+            with self.lock or nullcontext():
+                self.stream.write(line + "\n")
+                self.flush()
+            return
+        rest = f"{line}\n".encode(errors="backslashreplace")
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
 
 
 class LineFormatter(logging.Formatter):
@@ -93,21 +108,31 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; control characters in it are escaped as JSON escapes them."""
-        moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
-        parts = [
-            f"time={moment.isoformat(timespec='milliseconds')}Z",
-            f"level={record.levelname.lower()}",
-            f"logger={record.name}",
-            f"event={_shown('event', record.getMessage())}",
-        ]
         fields: Mapping[str, object] = getattr(record, _FIELDS, {})
-        parts += [
-            f"{key}={_shown(key, value)}" for key, value in fields.items() if value is not None
-        ]
         if record.exc_info:
-            traceback = self.formatException(record.exc_info)
-            parts.append(f"traceback={_shown('traceback', traceback)}")
-        return " ".join(parts)
+            fields = {**fields, "traceback": self.formatException(record.exc_info)}
+        return _line(record.created, record.levelno, record.name, record.getMessage(), fields)
+
+
+def _line(moment: float, level: int, logger: str, text: str, fields: Mapping[str, object]) -> str:
+    pairs = "".join(
+        [f" {key}={_shown(key, value)}" for key, value in fields.items() if value is not None]
+    )
+    second, fraction = divmod(moment, 1)
+    return (
+        f"time={_second(second)}.{int(fraction * 1000):03d}Z level={_level(level)}"
+        f" logger={logger} event={_shown('event', text)}{pairs}"
+    )
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@cache
+def _level(level: int) -> str:
+    return logging.getLevelName(level).lower()
 
 
 def escape(text: str) -> str:
@@ -134,17 +159,26 @@ def _is_secret(key: str) -> bool:
 def _shown(key: str, value: object) -> str:
     if _is_secret(key):
         return "(secret)"
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, bool):
+    kind = type(value)
+    if kind is int or kind is float:
+        return str(value)
+    if kind is bool:
         return "true" if value else "false"
-    elif isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         text = ",".join(str(each) for each in value)
     else:
         text = str(value)
     if key != "traceback" and len(text) > _LONGEST_VALUE:
         text = text[:_LONGEST_VALUE] + "…"
+    return _known(text) if len(text) < _SHORT_VALUE else _quoted(text)
+
+
+def _quoted(text: str) -> str:
     if _BARE.match(text):
         return text
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escape(quoted)}"'
+
+
+# Names, routes and addresses come again and again.
+_known = lru_cache(maxsize=1024)(_quoted)
