@@ -11,7 +11,7 @@ from passlib.hash import argon2
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.domain.accounts import Account, find_account
 from sipxconfig_soap.web import credentials
-from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
+from sipxconfig_soap.web.credentials import VerifiedLogins, read_basic
 from tests.support.client import Client, basic
 from tests.support.soap import Soap, envelope
 
@@ -318,15 +318,15 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     logins = VerifiedLogins()
     for number in range(100):
         account = Account(number, f"user{number}", "hash", administrator=True)
-        logins.remember(Credentials(f"user{number}", "1"), account)
+        logins.remember(basic(f"user{number}", "1"), account)
     assert len(logins) == 10
-    assert logins.knows(Credentials("user99", "1"), "hash")
-    assert not logins.knows(Credentials("user0", "1"), "hash")
+    assert logins.knows(basic("user99", "1"), "hash")
+    assert not logins.knows(basic("user0", "1"), "hash")
 
 
 def test_no_two_logins_are_taken_for_each_other() -> None:
     logins = VerifiedLogins()
-    logins.remember(Credentials("ab", "c"), Account(1, "ab", "hash", administrator=True))
+    logins.remember(basic("ab", "c"), Account(1, "ab", "hash", administrator=True))
     for user_name, pin, pin_hash in (
         ("a", "bc", "hash"),
         ("ab", "ch", "ash"),
@@ -336,8 +336,8 @@ def test_no_two_logins_are_taken_for_each_other() -> None:
         ("abc", "", "hash"),
         ("", "abc", "hash"),
     ):
-        assert not logins.knows(Credentials(user_name, pin), pin_hash)
-    assert not logins.knows(Credentials("ab", "c"), None)
+        assert not logins.knows(basic(user_name, pin), pin_hash)
+    assert not logins.knows(basic("ab", "c"), None)
 
 
 def test_a_pin_longer_than_any_is_wrong_and_counts(client: Client) -> None:

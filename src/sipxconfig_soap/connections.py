@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from queue import Empty, LifoQueue
-from typing import TYPE_CHECKING, Any
+from threading import Condition
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from psycopg2.extensions import STATUS_READY
 
 from sipxconfig_soap.prepared import Link
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CONNECT_TIMEOUT = 5
 """Seconds to wait for a connection to be made, or to come free."""
@@ -29,8 +26,15 @@ class NoneFree(Exception):
     """All connections are in use, for longer than one should wait."""
 
 
+class Held(NamedTuple):
+    """A connection, and the way around SQLAlchemy to that of psycopg2."""
+
+    connection: sa.Connection
+    link: Link
+
+
 def link_of(connection: sa.Connection) -> Link:
-    """The way around SQLAlchemy to the connection of psycopg2."""
+    """The way around SQLAlchemy to a connection of psycopg2."""
     link: Link = connection.info[_LINK]
     return link
 
@@ -52,17 +56,17 @@ class Connections:
         self._engine = engine
         self._size = size
         # The one used last has the warmest process at its other end; None is yet to be made.
-        self._idle: LifoQueue[sa.Connection | None] = LifoQueue()
-        for _ in range(size):
-            self._idle.put(None)
+        self._idle: list[Held | None] = [None] * size
+        self._freed = Condition()
+        self._waiting = 0
         self._suspected = 0.0
 
     @property
     def in_use(self) -> int:
         """How many sessions hold at this moment; tests look whether all came back."""
-        return self._size - self._idle.qsize()
+        return self._size - len(self._idle)
 
-    def take(self) -> sa.Connection:
+    def take(self) -> Held:
         """A connection outside of any transaction; it may have died while nobody used it.
 
         Raises:
@@ -70,28 +74,30 @@ class Connections:
             sqlalchemy.exc.OperationalError: no new one can be made.
         """
         try:
-            held = self._idle.get(timeout=CONNECT_TIMEOUT)
-        except Empty as error:
-            raise NoneFree from error
-        if held is not None and link_of(held).made > self._suspected:
+            held = self._idle.pop()
+        except IndexError:
+            held = self._wait()
+        if held is not None and held.link.made > self._suspected:
             return held
         try:
             _end(held)
-            return self._engine.connect()
+            connection = self._engine.connect()
+            return Held(connection, link_of(connection))
         except BaseException:
-            self._idle.put(None)
+            self._put(None)
             raise
 
-    def give_back(self, held: sa.Connection) -> None:
+    def give_back(self, held: Held) -> None:
         """Keep a connection for the next session, if it is in order."""
-        link = None if held.invalidated or held.in_transaction() else link_of(held)
-        if link and link.sound and not link.driver.closed and link.driver.status == STATUS_READY:
-            self._idle.put(held)
+        driver = held.link.driver
+        busy = driver.closed or driver.status != STATUS_READY or held.connection.in_transaction()
+        if held.link.sound and not busy:
+            self._put(held)
             return
         try:
             _end(held)
         finally:
-            self._idle.put(None)
+            self._put(None)
 
     def suspect(self) -> None:
         """Have all connections that exist now replaced before they are used again."""
@@ -99,20 +105,46 @@ class Connections:
 
     def dispose(self) -> None:
         """Close all idle connections."""
-        for held in list(self._all_idle()):
+        idle = []
+        with suppress(IndexError):
+            while True:
+                idle.append(self._idle.pop())
+        for held in idle:
             try:
                 _end(held)
             finally:
-                self._idle.put(None)
+                self._put(None)
 
-    def _all_idle(self) -> Iterator[sa.Connection | None]:
-        with suppress(Empty):
-            while True:
-                yield self._idle.get_nowait()
+    def _put(self, held: Held | None) -> None:
+        self._idle.append(held)
+        # Who begins to wait counts first and looks then, so that one of both sees the other.
+        if self._waiting:
+            with self._freed:
+                self._freed.notify()
+
+    def _wait(self) -> Held | None:
+        """One that comes free soon."""
+        found: list[Held | None] = []
+
+        def take() -> bool:
+            try:
+                found.append(self._idle.pop())
+            except IndexError:
+                return False
+            return True
+
+        with self._freed:
+            self._waiting += 1
+            try:
+                if not self._freed.wait_for(take, CONNECT_TIMEOUT):
+                    raise NoneFree
+            finally:
+                self._waiting -= 1
+        return found[0]
 
 
-def _end(held: sa.Connection | None) -> None:
+def _end(held: Held | None) -> None:
     """Close a connection, whatever it is in the middle of."""
     if held is not None:
-        held.invalidate()
-        held.close()
+        held.connection.invalidate()
+        held.connection.close()

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from sipxconfig_soap import logs
-from sipxconfig_soap.connections import CONNECT_TIMEOUT, Connections, NoneFree, link_of
+from sipxconfig_soap.connections import CONNECT_TIMEOUT, Connections, NoneFree
 from sipxconfig_soap.errors import Unavailable, Unconfirmed
 from sipxconfig_soap.prepared import NOT_SO, OUTDATED, SHORT, Prepared, run
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
+    from sipxconfig_soap.connections import Held
     from sipxconfig_soap.prepared import Link, Reading, Step
 
 T = TypeVar("T")
@@ -71,16 +72,27 @@ def normalise_url(url: str) -> sa.URL:
     return parsed
 
 
-_AWAY = (
+_BROKEN = (
     exc.OperationalError,
     exc.InterfaceError,
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
 )
+_AWAY = (*_BROKEN, NoneFree)
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    """Log one of the many faces of a database that is away; what to raise from it."""
+    # Ending the transaction on a dead connection fails too, and says less.
+    cause = error.__context__ if _state(error) is None else None
+    state = _state(error) or (_state(cause) if cause else None)
+    kind = type(error).__name__
+    logs.event(logger, logging.WARNING, "database unavailable", kind=kind, sqlstate=state)
+    return Unavailable()
 
 
 class _Availability:
-    """Turns the many faces of a database that is away into `Unavailable`; a context manager."""
+    """Turns what `_unavailable` knows into `Unavailable`; a context manager."""
 
     def __enter__(self) -> None:
         pass
@@ -91,13 +103,8 @@ class _Availability:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if isinstance(error, (*_AWAY, NoneFree)):
-            # Ending the transaction on a dead connection fails too, and says less.
-            cause = error.__context__ if _state(error) is None else None
-            state = _state(error) or (_state(cause) if cause else None)
-            kind = type(error).__name__
-            logs.event(logger, logging.WARNING, "database unavailable", kind=kind, sqlstate=state)
-            raise Unavailable from error
+        if isinstance(error, _AWAY):
+            raise _unavailable(error) from error
 
 
 _availability = _Availability()
@@ -163,7 +170,7 @@ class Session:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._held: sa.Connection | None = None
+        self._held: Held | None = None
         self._used = False
         self._required: tuple[Step, ...] = ()
         self._confirmed: Callable[[], None] = _nothing
@@ -230,11 +237,10 @@ class Session:
         """Run what is required and some statements, each by itself; returns the last one's rows."""
         required = self._required
         try:
-            with _availability:
-                rows = self._run(*required, *steps)
-        except Unavailable:
+            rows = self._run(*required, *steps)
+        except _AWAY as error:
             self._away = True
-            raise
+            raise _unavailable(error) from error
         except NOT_SO as error:
             if required:
                 raise Unconfirmed from error
@@ -250,7 +256,7 @@ class Session:
         link = self._link(autocommit=True)
         try:
             rows = run(link, *steps)
-        except (*_AWAY, *OUTDATED):
+        except (*_BROKEN, *OUTDATED):
             if self._used or (link.sound and not link.driver.closed):
                 raise
             # It died while nobody used it, or its plans did, and so may those of others have:
@@ -308,7 +314,7 @@ class Session:
                 # Only what has changed nothing can be done again on another connection.
                 self.fetch(_NOTHING, {})
             self._link(autocommit=False)
-            connection = self._connection()
+            connection = self._take().connection
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     with connection.begin():
@@ -321,13 +327,15 @@ class Session:
                 time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  no secret
         raise Unavailable
 
-    def _connection(self) -> sa.Connection:
+    def _take(self) -> Held:
         """The connection; another one when it has broken."""
-        if self._held is not None and self._held.invalidated:
+        held = self._held
+        if held is not None:
+            if not held.link.driver.closed:
+                return held
             self.close()
-        if self._held is None:
-            self._held = self._connections.take()
-        return self._held
+        self._held = held = self._connections.take()
+        return held
 
     def _link(self, *, autocommit: bool) -> Link:
         """The connection of psycopg2, outside of any transaction.
@@ -335,7 +343,7 @@ class Session:
         Autocommit is a flag of psycopg2, which changes it without asking the server.
         SQLAlchemy's isolation levels would cost a round trip at either end of a session.
         """
-        link = link_of(self._connection())
+        link = self._take().link
         if link.driver.autocommit != autocommit:
             link.driver.autocommit = autocommit
         return link

@@ -7,7 +7,7 @@ several can be sent at once, in one round trip (docs/adr/0006-prepared-readings.
 from __future__ import annotations
 
 import time
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -91,7 +91,7 @@ class Prepared:
 
     def with_values(self, values: Mapping[str, Any]) -> Step:
         """The statement with its parameters, ready to be run."""
-        return Step(self, [values[name] for name in self._sql.parameters])
+        return Step(self, tuple(map(values.__getitem__, self._sql.parameters)))
 
     def prepare(self, cursor: Any) -> None:
         """Have the statement planned on the cursor's connection."""
@@ -137,19 +137,19 @@ def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:
 
 
 def _run(link: Link, steps: Sequence[Step]) -> list[tuple[Any, ...]]:
-    with link.driver.cursor() as cursor:
-        for prepared, _ in steps:
-            if prepared.name not in link.prepared:
-                prepared.prepare(cursor)
-                link.prepared.add(prepared.name)
-        if len(steps) == 1:
-            ((prepared, arguments),) = steps
-            cursor.execute(prepared.execute, arguments)
-        else:
-            texts = [cursor.mogrify(prepared.execute, arguments) for prepared, arguments in steps]
-            cursor.execute(b";".join(texts))
-        rows: list[tuple[Any, ...]] = [] if cursor.description is None else cursor.fetchall()
-        return rows
+    cursor = link.driver.cursor()
+    for prepared, _ in steps:
+        if prepared.name not in link.prepared:
+            prepared.prepare(cursor)
+            link.prepared.add(prepared.name)
+    if len(steps) == 1:
+        ((prepared, arguments),) = steps
+        cursor.execute(prepared.execute, arguments)
+    else:
+        texts = [prepared.execute for prepared, _ in steps]
+        cursor.execute(";".join(texts), list(chain.from_iterable([each for _, each in steps])))
+    rows: list[tuple[Any, ...]] = [] if cursor.description is None else cursor.fetchall()
+    return rows
 
 
 def inserting(table: sa.Table) -> Prepared:

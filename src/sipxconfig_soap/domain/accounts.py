@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
@@ -63,6 +64,7 @@ _UNCHANGED = requiring(
 )
 
 
+@lru_cache(maxsize=4096)
 def unchanged(account: Account) -> Step:
     """Requires that this administrator is still one, by the same name and PIN."""
     values = {"user": account.id, "login": account.user_name, "stored": account.pin_hash}

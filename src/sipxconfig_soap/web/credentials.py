@@ -31,10 +31,11 @@ _NOBODY: tuple[float, Account | None] = (-math.inf, None)
 
 
 class Credentials(NamedTuple):
-    """A user name and a PIN as a client sent them; never to be logged."""
+    """A user name and a PIN as a client sent them, and the header they came in; never logged."""
 
     user_name: str
     pin: str
+    header: str
 
     @property
     def counted_as(self) -> str:
@@ -64,14 +65,14 @@ def read_basic(header: str | None) -> Credentials | None:
     except UnicodeDecodeError:
         text = raw.decode("iso-8859-1")
     user_name, colon, pin = text.partition(":")
-    return Credentials(user_name, pin) if colon else None
+    return Credentials(user_name, pin, header) if header and colon else None
 
 
 class VerifiedLogins:
     """Remembers for a short time which logins were right, without keeping them.
 
-    The key is a hash of user name and PIN, keyed with a secret of this process. What is remembered
-    is the account, with the hash that the PIN was verified against: another hash in the database is
+    The key is a hash of the header, keyed with a secret of this process. What is remembered is the
+    account, with the hash that the PIN was verified against: another hash in the database is
     another PIN, so nothing has to be forgotten.
 
     Args:
@@ -87,26 +88,24 @@ class VerifiedLogins:
     def __len__(self) -> int:
         return len(self._known)
 
-    def account_of(self, login: Credentials) -> Account | None:
+    def account_of(self, header: str) -> Account | None:
         """Whose login this was not long ago; what became of the account is not known here."""
-        until, account = self._known.get(self._key(login), _NOBODY)
+        until, account = self._known.get(self._key(header), _NOBODY)
         return account if self._clock() < until else None
 
-    def knows(self, login: Credentials, pin_hash: str | None) -> bool:
-        """Whether this login was verified against this hash not long ago."""
-        account = self.account_of(login)
+    def knows(self, header: str, pin_hash: str | None) -> bool:
+        """Whether the login was verified against this hash not long ago."""
+        account = self.account_of(header)
         return pin_hash is not None and account is not None and account.pin_hash == pin_hash
 
-    def remember(self, login: Credentials, account: Account) -> None:
-        """This login has just been verified against the hash of this account."""
-        key = self._key(login)
+    def remember(self, header: str, account: Account) -> None:
+        """The login has just been verified against the hash of this account."""
+        key = self._key(header)
         with self._lock:
             self._known[key] = (self._clock() + REMEMBERED_SECONDS, account)
             self._known.move_to_end(key)
             if len(self._known) > CAPACITY:
                 self._known.popitem(last=False)
 
-    def _key(self, login: Credentials) -> bytes:
-        # With a length, so that no two logins are the same bytes.
-        message = f"{len(login.user_name)}:{login.user_name}{login.pin}"
-        return blake2b(message.encode(), key=self._secret, digest_size=32).digest()
+    def _key(self, header: str) -> bytes:
+        return blake2b(header.encode(), key=self._secret, digest_size=32).digest()

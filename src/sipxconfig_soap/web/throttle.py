@@ -43,6 +43,9 @@ NAME_SECONDS = 60
 LOGIN_REMEMBERED = 86_400
 """Seconds for which an address counts as one from which a user logs in."""
 
+LOGIN_NOTED = 60
+"""Seconds after a login for which another one is not noted again."""
+
 CAPACITY = 20_000
 """Entries of each kind that are kept; beyond that the ones longest untouched are dropped."""
 
@@ -61,6 +64,9 @@ class _Recent(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
 
     def get(self, key: Hashable) -> V | None:
         return self._entries.get(key)
@@ -164,6 +170,8 @@ class Throttle:
 
     def pause(self, name: str, address: str) -> int:
         """Whole seconds that an attempt has to wait; 0 when it may be examined now."""
+        if not self._has_failed(name, address):
+            return 0
         with self._lock:
             return self._pause(name, address, self._clock())
 
@@ -193,12 +201,20 @@ class Throttle:
 
     def succeeded(self, name: str, address: str) -> None:
         """An attempt has been examined, and the password was right."""
+        login = self._logins.get((name, address))
+        fresh = login is not None and self._clock() - login < LOGIN_NOTED
+        if fresh and not self._has_failed(name, address):
+            return
         with self._lock:
             self._rows.drop((name, address))
             place = self._places.get(address)
             if place is not None:
                 place.end()
             self._logins.put((name, address), self._clock())
+
+    def _has_failed(self, name: str, address: str) -> bool:
+        """Whether there is anything that may start a pause; most often there is not."""
+        return (name, address) in self._rows or address in self._places or name in self._names
 
     def _pause(self, name: str, address: str, now: float) -> int:
         row = self._rows.get((name, address))
