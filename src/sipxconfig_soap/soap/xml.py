@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     Attributes = Mapping[tuple[str, str], str]
+    _Shadowed = Sequence[tuple[str, str | None]]
 
 MAX_DEPTH = 64
 """Elements inside one another, the envelope counted."""
@@ -30,7 +31,7 @@ _XSI_NIL = ("http://www.w3.org/2001/XMLSchema-instance", "nil")
 _MEANINGFUL = frozenset({"nil", "mustUnderstand", "actor", "role"})
 """Local names of the attributes that are kept."""
 
-_NOTHING: Sequence[tuple[str, str | None]] = ()
+_NOTHING: _Shadowed = ()
 _NO_ATTRIBUTES: Attributes = {}
 
 
@@ -73,49 +74,42 @@ class _Namespaces:
     """
 
     def __init__(self) -> None:
-        self._bound = {"": "", "xml": _XML}
-        self._shadowed: list[Sequence[tuple[str, str | None]]] = []
+        self.bound = {"": "", "xml": _XML}
 
-    def enter(self, attributes: Mapping[str, str]) -> None:
-        """Take over the declarations of an element."""
-        if not attributes:
-            self._shadowed.append(_NOTHING)
-            return
+    def enter(self, attributes: Mapping[str, str]) -> _Shadowed:
+        """Take over the declarations of an element; returns what they hide."""
         shadowed: list[tuple[str, str | None]] = []
         for name, uri in attributes.items():
             head, colon, prefix = name.partition(":")
             if head == "xmlns":
                 if colon and (not uri or not prefix or ":" in prefix):
                     raise _malformed(f"'{name[:100]}' declares no prefix")
-                shadowed.append((prefix, self._bound.get(prefix)))
-                self._bound[prefix] = uri
-        self._shadowed.append(shadowed)
+                shadowed.append((prefix, self.bound.get(prefix)))
+                self.bound[prefix] = uri
+        return shadowed
 
-    def leave(self) -> None:
-        """Forget the declarations of the element that ends."""
-        for prefix, uri in self._shadowed.pop():
+    def leave(self, shadowed: _Shadowed) -> None:
+        """Forget the declarations of an element that ends."""
+        for prefix, uri in shadowed:
             if uri is None:
-                del self._bound[prefix]
+                del self.bound[prefix]
             else:
-                self._bound[prefix] = uri
-
-    def element(self, name: str) -> tuple[str, str]:
-        """URI and local name of an element."""
-        return self._prefixed(name) if ":" in name else (self._bound[""], name)
+                self.bound[prefix] = uri
 
     def meaningful(self, attributes: Mapping[str, str]) -> Attributes:
         """The attributes of an element that are kept; the prefixes of all must be declared."""
         kept = {}
         for name, value in attributes.items():
             if ":" in name and not name.startswith("xmlns:"):
-                expanded = self._prefixed(name)
+                expanded = self.expanded(name)
                 if expanded[1] in _MEANINGFUL:
                     kept[expanded] = value
         return kept
 
-    def _prefixed(self, name: str) -> tuple[str, str]:
+    def expanded(self, name: str) -> tuple[str, str]:
+        """URI and local name of a name with a prefix."""
         prefix, _, local = name.partition(":")
-        uri = self._bound.get(prefix) if prefix else None
+        uri = self.bound.get(prefix) if prefix else None
         if uri is None or not local or ":" in local:
             raise _malformed(f"'{name[:100]}' has no prefix that is declared")
         return uri, local
@@ -125,9 +119,10 @@ class _TreeBuilder:
     """The handlers that expat calls."""
 
     def __init__(self) -> None:
-        self.document = Element("", "", {})
-        self._open = [self.document]
-        self._texts: list[list[str]] = []
+        self._element = self.document = Element("", "", {})
+        # The elements around the current one: each with where its texts begin, and what it hides.
+        self._open: list[tuple[Element, int, _Shadowed]] = []
+        self._texts: list[str] = []
         self._namespaces = _Namespaces()
         self._count = 0
 
@@ -135,22 +130,32 @@ class _TreeBuilder:
         self._count += 1
         if self._count > MAX_ELEMENTS:
             raise client_fault(f"The request has more than {MAX_ELEMENTS} elements")
-        if len(self._open) > MAX_DEPTH:
+        if len(self._open) >= MAX_DEPTH:
             raise client_fault(f"The request nests elements deeper than {MAX_DEPTH}")
-        self._namespaces.enter(attributes)
-        namespace, name = self._namespaces.element(tag)
-        kept = self._namespaces.meaningful(attributes) if attributes else _NO_ATTRIBUTES
+        shadowed = _NOTHING
+        kept = _NO_ATTRIBUTES
+        namespaces = self._namespaces
+        if attributes:
+            shadowed = namespaces.enter(attributes)
+            kept = namespaces.meaningful(attributes)
+        namespace, name = namespaces.expanded(tag) if ":" in tag else (namespaces.bound[""], tag)
         element = Element(namespace, name, kept)
-        self._open[-1].children.append(element)
-        self._open.append(element)
-        self._texts.append([])
+        self._element.children.append(element)
+        self._open.append((self._element, len(self._texts), shadowed))
+        self._element = element
 
     def end(self, _tag: str) -> None:
-        self._open.pop().text = "".join(self._texts.pop())
-        self._namespaces.leave()
+        element = self._element
+        self._element, begin, shadowed = self._open.pop()
+        texts = self._texts
+        if len(texts) > begin:
+            element.text = "".join(texts[begin:])
+            del texts[begin:]
+        if shadowed:
+            self._namespaces.leave(shadowed)
 
     def text(self, data: str) -> None:
-        self._texts[-1].append(data)
+        self._texts.append(data)
 
     def doctype(self, *_args: object) -> NoReturn:
         raise client_fault("A DOCTYPE is not allowed in a request")
