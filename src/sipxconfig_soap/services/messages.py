@@ -20,8 +20,13 @@ def criterion(search: Any) -> Criterion:
     """
     if search is None:
         return EVERYTHING
-    given = ((name, value) for name, value in fields(search).items() if value is not None)
-    return next((Criterion(name, value) for name, value in given), NOTHING)
+    values: dict[str, str | None] = vars(search)
+    kind: Any = type(search)
+    for name in _names(kind):
+        value = values.get(name)
+        if value is not None:
+            return Criterion(name, value)
+    return NOTHING
 
 
 def edits(sent: Sequence[Any]) -> list[Edit]:

@@ -89,6 +89,7 @@ class _Field:
         is_complex: whether it has children of its own.
         needed: whether its absence is refused here; blank texts are the rules' to refuse.
         added: whether it is the thing that an operation adds: paths start inside it.
+        ignored_when_blank: whether some clients send it empty instead of leaving it out.
         read: reads one occurrence that is not nil.
     """
 
@@ -97,6 +98,7 @@ class _Field:
     is_complex: bool
     needed: bool
     added: bool
+    ignored_when_blank: bool
     read: Callable[[Element, str, Problems], Any]
 
 
@@ -133,7 +135,7 @@ class MessageReader:
         for name in self._lists:
             values[name] = []
         prefix = f"{path}." if path else ""
-        seen: set[str] = set()
+        seen: set[str] | None = None
         for child in element.children if element is not None else ():
             field = self._fields.get(child.name)
             if field is None:
@@ -142,17 +144,21 @@ class MessageReader:
                 members = values[field.name]
                 where = f"{prefix}{field.name}[{len(members)}]"
                 members.append(self._occurrence(field, child, where, problems))
-            elif field.is_complex and field.name in seen:
+            elif field.is_complex and seen and field.name in seen:
                 problems.add(
                     errors.invalid_value(prefix + field.name, None, "may be given only once")
                 )
             else:
-                seen.add(field.name)
+                if field.is_complex:
+                    seen = seen or set()
+                    seen.add(field.name)
                 where = "" if field.added else prefix + field.name
                 values[field.name] = self._occurrence(field, child, where, problems)
-        missing = [name for name in self._needed if values[name] is None]
-        for name in missing:
-            problems.add(errors.required(prefix + name))
+        missing = False
+        for name in self._needed:
+            if values[name] is None:
+                missing = True
+                problems.add(errors.required(prefix + name))
         if missing:
             problems.check()
         return self.instance(values)
@@ -160,14 +166,14 @@ class MessageReader:
     def instance(self, values: dict[str, Any]) -> Any:
         """An instance of the Spyne class with these values, without Spyne's costly constructor."""
         message = object.__new__(self._message)
-        message.__dict__.update(values)
+        message.__dict__ = values
         return message
 
     @staticmethod
     def _occurrence(field: _Field, element: Element, path: str, problems: Problems) -> Any:
-        if field.name in IGNORED_WHEN_BLANK and _is_hollow(element):
+        if field.ignored_when_blank and _is_hollow(element):
             return None
-        if element.nil:
+        if element.attributes and element.nil:
             # A search that is nil and says what to look for must not be taken for everything.
             if field.is_complex and element.children:
                 where = path or field.name
@@ -193,6 +199,7 @@ def _field(name: str, kind: Any) -> _Field:
             is_complex=True,
             needed=attributes.min_occurs > 0 and not repeated,
             added=getattr(attributes, "added", False),
+            ignored_when_blank=name in IGNORED_WHEN_BLANK,
             read=message_reader(kind.__orig__ or kind).read,
         )
     read = _read_text
@@ -200,7 +207,15 @@ def _field(name: str, kind: Any) -> _Field:
         read = _read_boolean
     elif issubclass(kind, Integer32):
         read = _read_integer
-    return _Field(name, repeated, is_complex=False, needed=False, added=False, read=read)
+    return _Field(
+        name,
+        repeated,
+        is_complex=False,
+        needed=False,
+        added=False,
+        ignored_when_blank=name in IGNORED_WHEN_BLANK,
+        read=read,
+    )
 
 
 @cache

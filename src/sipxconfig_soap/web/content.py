@@ -30,19 +30,20 @@ class ContentType(NamedTuple):
     Attributes:
         media_type: in lower case, without parameters; ``""`` for none.
         charset: None when it names none.
+        accepted: whether a body of this type is read.
     """
 
     media_type: str
     charset: str | None
+    accepted: bool
 
-    @property
-    def accepted(self) -> bool:
-        """Whether a body of this type is read."""
-        if self.media_type.startswith("multipart/"):
-            return False
-        kind, slash, name = self.media_type.partition("/")
-        xml = bool(kind and slash and name.endswith("+xml") and len(name) > len("+xml"))
-        return xml or self.media_type in _TYPES
+
+def _is_accepted(media_type: str) -> bool:
+    if media_type.startswith("multipart/"):
+        return False
+    kind, slash, name = media_type.partition("/")
+    xml = bool(kind and slash and name.endswith("+xml") and len(name) > len("+xml"))
+    return xml or media_type in _TYPES
 
 
 @lru_cache(maxsize=256)
@@ -53,7 +54,8 @@ def read_content_type(header: str) -> ContentType:
     for name, value in _PARAMETER.findall(semicolon + rest):
         if name.lower() == "charset" and charset is None:
             charset = value.strip().strip("\"'").strip() or None
-    return ContentType(media_type.strip().lower(), charset)
+    media_type = media_type.strip().lower()
+    return ContentType(media_type, charset, _is_accepted(media_type))
 
 
 def check_content_type(content_type: ContentType) -> None:
@@ -72,7 +74,9 @@ def is_packed(header: str | None) -> bool:
     Raises:
         Refusal: with 415 for any other coding.
     """
-    named = (each.strip().lower() for each in (header or "").split(","))
+    if header is None:
+        return False
+    named = (each.strip().lower() for each in header.split(","))
     packed = _CODINGS.get(tuple(each for each in named if each not in ("", "identity")))
     if packed is None:
         sentence = "The only Content-Encoding that is understood is gzip."
