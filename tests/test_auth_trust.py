@@ -29,6 +29,7 @@ ADD = "<con:AddPermission><permission><label>new</label></permission></con:AddPe
 BAD = "<con:AddPermission><permission><lebal/></permission></con:AddPermission>"
 EVERY = "<con:FindUser/>"
 SOME = "<con:FindUser><search><byUserName>superadmin</byUserName></search></con:FindUser>"
+NONE = "<con:FindUser><search><byUserName>nobody</byUserName></search></con:FindUser>"
 
 REQUESTS: dict[str, tuple[str, str, bytes, Mapping[str, str], int]] = {
     "the list": ("GET", "", b"", {}, 200),
@@ -38,6 +39,8 @@ REQUESTS: dict[str, tuple[str, str, bytes, Mapping[str, str], int]] = {
     "a wrong method": ("PUT", "UserService", b"", {}, 405),
     "no service": ("GET", "NoService", b"", {}, 404),
     "a short read": ("POST", "UserService", envelope(SOME), XML, 200),
+    "nothing": ("POST", "UserService", envelope(NONE), XML, 200),
+    "nothing at all": ("POST", "ParkOrbitService", envelope(""), XML, 200),
     "a list": ("POST", "UserService", envelope(EVERY), XML, 200),
     "no statement": ("POST", "SystemService", envelope("<con:systemInfo/>"), XML, 200),
     "a change": ("POST", "PermissionService", envelope(ADD), XML, 200),

@@ -223,7 +223,8 @@ def test_a_long_read_takes_one_for_each_piece(system: System, operation: str) ->
     assert count_of(system, operation, {}) == 1 + 1 + (shown // SHORT + 1)
     clear(system)
     assert send(system, operation, {}).count(b"</item>") < SHORT
-    assert count_of(system, operation, {}) == 1
+    # Where there is nothing to show, who calls is looked at by itself.
+    assert count_of(system, operation, {}) == (2 if operation == "findPhone" else 1)
 
 
 ADDS: list[tuple[str, dict[str, Any], int]] = [

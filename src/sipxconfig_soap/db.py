@@ -172,7 +172,7 @@ class Session:
         self._connections = connections
         self._held: Held | None = None
         self._used = False
-        self._required: tuple[Step, ...] = ()
+        self._required: Step | None = None
         self._confirmed: Callable[[], None] = _nothing
         self._away = False
 
@@ -197,19 +197,19 @@ class Session:
         """Rely on something, which is looked at together with the next statement.
 
         Args:
-            step: made by `sipxconfig_soap.prepared.requiring`.
+            step: of a statement made by `sipxconfig_soap.prepared.requiring`.
             confirmed: called when it is known to be so.
         """
-        self._required, self._confirmed = (step,), confirmed
+        self._required, self._confirmed = step, confirmed
 
     @property
     def relies(self) -> bool:
         """Whether something is required that is not confirmed yet."""
-        return bool(self._required)
+        return self._required is not None
 
     def forget(self) -> None:
         """Require nothing any more, since nothing is going to be done."""
-        self._required = ()
+        self._required = None
 
     def confirm(self) -> None:
         """See that what was required is so, unless a statement has shown it already.
@@ -218,11 +218,11 @@ class Session:
             Unavailable: the database is away.
             Unconfirmed: it is not so.
         """
-        if self._required:
+        if self._required is not None:
             if self._away:
                 # Asking again would only take as long again.
                 raise Unavailable
-            self._fetch()
+            self._fetch(self._required)
 
     def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of an answer that is known to be small, in one round trip.
@@ -231,31 +231,32 @@ class Session:
             Unavailable: the database is away.
             Unconfirmed: what was required is not so.
         """
-        return self._fetch(prepared.with_values(values))
+        step = prepared.with_values(values)
+        return self._fetch(step if self._required is None else step.behind(self._required))
 
-    def _fetch(self, *steps: Step) -> list[tuple[Any, ...]]:
-        """Run what is required and some statements, each by itself; returns the last one's rows."""
+    def _fetch(self, step: Step) -> list[tuple[Any, ...]]:
+        """Run a statement, which looks at what is required, if anything is."""
         required = self._required
         try:
-            rows = self._run(*required, *steps)
+            rows = self._run(step)
         except _AWAY as error:
             self._away = True
             raise _unavailable(error) from error
         except NOT_SO as error:
-            if required:
+            if required is not None:
                 raise Unconfirmed from error
             raise
-        if required:
-            # Only now: what failed in any way has confirmed nothing.
-            self._required = ()
+        if required is not None and rows:
+            # What failed in any way has confirmed nothing, and without rows nobody may have looked.
+            self._required = None
             self._confirmed()
         return rows
 
-    def _run(self, *steps: Step) -> list[tuple[Any, ...]]:
-        """Run statements on a connection that lives."""
+    def _run(self, step: Step) -> list[tuple[Any, ...]]:
+        """Run a statement on a connection that lives."""
         link = self._link(autocommit=True)
         try:
-            rows = run(link, *steps)
+            rows = run(link, step)
         except (*_BROKEN, *OUTDATED):
             if self._used or (link.sound and not link.driver.closed):
                 raise
@@ -263,7 +264,7 @@ class Session:
             # PostgreSQL was restarted, or its schema changed.
             self._connections.suspect()
             self.close()
-            rows = run(self._link(autocommit=True), *steps)
+            rows = run(self._link(autocommit=True), step)
         self._used = True
         return rows
 

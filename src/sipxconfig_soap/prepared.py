@@ -62,15 +62,14 @@ class Sql:
         # Where there is nothing to fill in, psycopg2 takes every % as it is.
         self.text = str(compiled) if compiled.binds else str(compiled).replace("%%", "%")
 
-    def run(self, cursor: Any, values: Mapping[str, Any], before: str = "") -> None:
+    def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
         """Run it as it is.
 
         Args:
             cursor: of psycopg2.
             values: of the parameters.
-            before: begins the text.
         """
-        cursor.execute(before + self.text, {**self.constants, **values} or None)
+        cursor.execute(self.text, {**self.constants, **values} or None)
 
 
 class Prepared:
@@ -79,15 +78,25 @@ class Prepared:
     Args:
         statement: reads or changes something.
         columns: of an INSERT that are parameters, by their names.
+
+    Attributes:
+        name: of the statement on a connection.
+        size: how many parameters it has.
+        execute: runs it, with ``%s`` for each parameter.
     """
 
     _numbers = count(1)
 
     def __init__(self, statement: sa.ClauseElement, columns: Sequence[str] = ()) -> None:
-        self.name = f"prepared_{next(self._numbers)}"
         self._sql = Sql(statement, columns)
-        marks = ", ".join(["%s"] * len(self._sql.parameters))
+        self._set_up(len(self._sql.parameters))
+
+    def _set_up(self, size: int) -> None:
+        self.name = f"prepared_{next(self._numbers)}"
+        self.size = size
+        marks = ", ".join(["%s"] * size)
         self.execute = f"EXECUTE {self.name} ({marks})" if marks else f"EXECUTE {self.name}"
+        self._behind: dict[Prepared, Prepared] = {}
 
     def with_values(self, values: Mapping[str, Any]) -> Step:
         """The statement with its parameters, ready to be run."""
@@ -95,15 +104,50 @@ class Prepared:
 
     def prepare(self, cursor: Any) -> None:
         """Have the statement planned on the cursor's connection."""
-        numbered = {name: AsIs(f"${n}") for n, name in enumerate(self._sql.parameters, 1)}
-        self._sql.run(cursor, numbered, f"PREPARE {self.name} AS ")
+        cursor.execute(f"PREPARE {self.name} AS ".encode() + self.numbered(cursor))
+
+    def numbered(self, cursor: Any, first: int = 1) -> bytes:
+        """The text with ``$1`` and so on for the parameters.
+
+        Args:
+            cursor: of psycopg2.
+            first: number of the first one.
+        """
+        marks = {name: AsIs(f"${n}") for n, name in enumerate(self._sql.parameters, first)}
+        text: bytes = cursor.mogrify(self._sql.text, {**self._sql.constants, **marks} or None)
+        return text
+
+    def behind(self, guard: Prepared) -> Prepared:
+        """This reading statement, but failing with `NOT_SO` unless the guard's condition is true.
+
+        PostgreSQL looks at the guard before it returns a row; where there is none, it may not have
+        looked at it.
+
+        Args:
+            guard: made by `requiring`; its parameters come first.
+        """
+        guarded = self._behind.get(guard)
+        if guarded is None:
+            guarded = self._behind[guard] = _Guarded(self, guard)
+        return guarded
+
+
+class _Guarded(Prepared):
+    """See `Prepared.behind`."""
+
+    def __init__(self, statement: Prepared, guard: Prepared) -> None:
+        self._statement, self._guard = statement, guard
+        self._set_up(guard.size + statement.size)
+
+    def numbered(self, cursor: Any, first: int = 1) -> bytes:
+        return b"SELECT * FROM (%b) AS answer WHERE (%b) = 1" % (
+            self._statement.numbered(cursor, first + self._guard.size),
+            self._guard.numbered(cursor, first),
+        )
 
 
 def requiring(truth: sa.ColumnElement[bool]) -> Prepared:
-    """A statement that fails with `NOT_SO` unless something is true.
-
-    Sent before another statement, it keeps that from being run, in the same round trip.
-    """
+    """A statement that returns 1, or fails with `NOT_SO` unless something is true."""
     return Prepared(sa.select(sa.literal_column("1") / sa.case((truth, 1), else_=0)))
 
 
@@ -119,7 +163,11 @@ class Step(NamedTuple):
     """A prepared statement and its arguments, in the statement's order."""
 
     prepared: Prepared
-    arguments: Sequence[Any]
+    arguments: tuple[Any, ...]
+
+    def behind(self, guard: Step) -> Step:
+        """This reading step, but only if the guard lets it; see `Prepared.behind`."""
+        return Step(self.prepared.behind(guard.prepared), guard.arguments + self.arguments)
 
 
 def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:
