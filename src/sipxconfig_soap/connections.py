@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from json import JSONDecoder
 from threading import Condition
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from psycopg2.extensions import STATUS_READY
+from psycopg2.extras import register_default_json
 
 from sipxconfig_soap.prepared import Link
 
@@ -41,6 +43,15 @@ def link_of(connection: sa.Connection) -> Link:
 
 def _make_link(driver: Any, record: Any) -> None:
     record.info[_LINK] = Link(driver)
+    register_default_json(driver, loads=_read_json)
+
+
+_decoder = JSONDecoder()
+
+
+def _read_json(text: str) -> Any:
+    # PostgreSQL sends nothing but the value, so the looks around it can be spared.
+    return _decoder.raw_decode(text)[0]
 
 
 class Connections:

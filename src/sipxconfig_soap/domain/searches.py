@@ -83,6 +83,10 @@ class Condition(NamedTuple):
     way: Matcher | None = None
 
 
+_ALL = Condition(sa.true(), {})
+_NONE = Condition(sa.false(), {})
+
+
 def condition(
     criterion: Criterion, matchers: Mapping[str, Matcher], problems: Problems
 ) -> Condition:
@@ -92,12 +96,12 @@ def condition(
     """
     by, value = criterion
     if by is None:
-        return Condition(sa.true(), {})
+        return _ALL
     if is_blank(value):
-        return Condition(sa.false(), {})
-    if len(trim(value)) > TEXT_LIMIT:
+        return _NONE
+    if len(value) > TEXT_LIMIT and len(trim(value)) > TEXT_LIMIT:
         problems.add(errors.too_long(f"search.{by}", value, TEXT_LIMIT))
-        return Condition(sa.false(), {})
+        return _NONE
     way = matchers[by].suiting(value)
     return Condition(way.condition, way.parameters(value), way)
 

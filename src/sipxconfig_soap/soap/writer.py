@@ -7,7 +7,6 @@ message and takes thirty times as long (docs/adr/0002-own-reader-and-writer.md).
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from spyne.model.complex import ComplexModelBase
@@ -44,14 +43,23 @@ def answer(message: type[ComplexModelBase], names: ArrayNames) -> Callable[[Any]
     ((_, item),) = member.get_flat_type_info(member).items()
     write_item = _complex(item_name(member, names), item.__orig__ or item)
 
+    empty = f'{opening}<{name} xmlns=""/>{closing}'.encode()
+    start, end = f'{opening}<{name} xmlns="">', f"</{name}>{closing}"
+
     def write(items: Iterable[Any]) -> Iterator[bytes]:
-        texts = map(write_item, items)
-        first = next(texts, None)
-        if first is None:
-            yield f'{opening}<{name} xmlns=""/>{closing}'.encode()
-            return
-        start, end = f'{opening}<{name} xmlns="">', f"</{name}>{closing}"
-        yield from _in_chunks(chain((start, first), texts, (end,)))
+        pending = [start]
+        size = 0
+        some = False
+        for text in map(write_item, items):
+            some = True
+            pending.append(text)
+            size += len(text)
+            if size >= CHUNK_CHARACTERS:
+                yield "".join(pending).encode()
+                pending.clear()
+                size = 0
+        pending.append(end)
+        yield "".join(pending).encode() if some else empty
 
     return write
 
@@ -59,21 +67,6 @@ def answer(message: type[ComplexModelBase], names: ArrayNames) -> Callable[[Any]
 def empty_answer(operation: str) -> bytes:
     """The Body of an operation without output: the one form that all client stacks take."""
     return f'<{operation}Response xmlns="{NS}"></{operation}Response>'.encode()
-
-
-def _in_chunks(texts: Iterable[str]) -> Iterator[bytes]:
-    """Join texts into pieces of about `CHUNK_CHARACTERS`."""
-    pending: list[str] = []
-    size = 0
-    for text in texts:
-        pending.append(text)
-        size += len(text)
-        if size >= CHUNK_CHARACTERS:
-            yield "".join(pending).encode()
-            pending.clear()
-            size = 0
-    if pending:
-        yield "".join(pending).encode()
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident, logs
@@ -14,7 +13,6 @@ from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import NoReturn
     from wsgiref.types import StartResponse
 
     from sipxconfig_soap.db import Session
@@ -24,10 +22,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-def _raise(error: Exception) -> NoReturn:
-    raise error
-
-
+_NO_PIECES: Iterator[bytes] = iter(())
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
@@ -68,10 +63,10 @@ class Exchange:
         self.user: str | None = None
         self.log_level = logging.INFO
         self.on_trust = True
-        self._body: Callable[[], bytes] | None = None
+        self._body: bytes | Refusal | Fault | None = None
         self._started = time.perf_counter()
         self._status: int | None = None
-        self._pieces: Iterator[bytes] = iter(())
+        self._pieces = _NO_PIECES
         self._sent = 0
         self._complete = False
 
@@ -87,21 +82,23 @@ class Exchange:
             Refusal: what reading it ended with, each time.
             Fault: likewise.
         """
-        if self._body is None:
+        body = self._body
+        if body is None:
             try:
-                content = read()
+                body = read()
             except (Refusal, Fault) as error:
-                self._body = partial(_raise, error)
-            else:
-                self._body = lambda: content
-        return self._body()
+                body = error
+            self._body = body
+        if isinstance(body, bytes):
+            return body
+        raise body
 
     def deliver(self, response: Response, start_response: StartResponse) -> Exchange:
         """Start the answer; its body follows by iteration. HEAD gets the head alone."""
         accepted = self.request.environ.get("HTTP_ACCEPT_ENCODING")
         if accepted is not None:
             response = packed(response, accepted)
-        headers = [*response.headers, *ALWAYS]
+        headers = response.headers + ALWAYS
         if response.length is not None:
             headers.append(("Content-Length", str(response.length)))
         start_response(STATUS_LINES[response.status], headers)
@@ -127,7 +124,7 @@ class Exchange:
     def close(self) -> None:
         """End it, wherever it stands: the server calls this when a client goes away, too."""
         # A list that is being read ends before the connection that it reads from is given back.
-        self._pieces = iter(())
+        self._pieces = _NO_PIECES
         self.session.close()
         method = self.request.method
         logs.event(
