@@ -12,7 +12,7 @@ import errno
 import logging
 import time
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,18 @@ _logger = logging.getLogger(__name__)
 _shares = Shares()
 
 
+MOST_CHECKED = 100
+"""Headers that are remembered to have been checked."""
+
+_VARYING = frozenset({"content-length", "location"})
+_checked: set[tuple[str, str]] = set()
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> str:
+    return str(util.http_date(seconds))
+
+
 class JoinedResponse(wsgi.Response):
     """An answer whose head waits for the first bytes of the body and leaves with them."""
 
@@ -54,12 +66,29 @@ class JoinedResponse(wsgi.Response):
         self.headers_sent: bool = False
         self._head = b""
 
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """Check headers, those that come in every answer only once."""
+        for header in headers:
+            if header in _checked:
+                self.headers.append(header)
+                continue
+            super().process_headers([header])
+            # Only what is to be sent as it is, and again: no lengths, no places to go to.
+            sent = self.headers[-1:] == [header] and header[0].lower() not in _VARYING
+            if sent and len(_checked) < MOST_CHECKED:
+                _checked.add(header)
+
     def send_headers(self) -> None:
         """Keep the head back."""
         if not self.headers_sent:
-            lines = self.default_headers()
-            lines += [f"{name}: {value}\r\n" for name, value in self.headers]
-            self._head = ("".join(lines) + "\r\n").encode("latin-1")
+            major, minor = self.req.version
+            lines = [f"HTTP/{major}.{minor} {self.status}"]
+            lines += [f"Server: {self.version}", f"Date: {_date(int(time.time()))}"]
+            lines.append(f"Connection: {'close' if self.should_close() else 'keep-alive'}")
+            if self.chunked:
+                lines.append("Transfer-Encoding: chunked")
+            lines += [f"{name}: {value}" for name, value in self.headers]
+            self._head = "\r\n".join([*lines, "", ""]).encode("latin-1")
             self.headers_sent = True
 
     def _emit_body(self, data: bytes) -> None:

@@ -20,7 +20,7 @@ BARE_SERVER = """
 import os
 import sys
 from gunicorn import config
-from sipxconfig_soap import gunicorn_socket, logs, server
+from sipxconfig_soap import gunicorn_socket, gunicorn_worker, logs, server
 from sipxconfig_soap.settings import Settings
 
 def application(environ, start_response):
@@ -51,6 +51,8 @@ def cut():
     raise RuntimeError("a secret")
 
 gunicorn_socket.REQUEST_SECONDS = float(sys.argv[1])
+# However busy the machine is, another process is given the time to take a connection.
+gunicorn_worker.YIELD_SECONDS = 10
 # How long a worker may not be heard of.
 config.Timeout.default = 3
 logs.setup("info")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sipxconfig_soap.domain import audit, grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ensure_built_in, permissions
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
-from sipxconfig_soap.domain.users import new_sip_password, users
+from sipxconfig_soap.domain.users import is_superadmin, new_sip_password, users
 from sipxconfig_soap.prepared import Prepared, requiring
 
 if TYPE_CHECKING:
@@ -54,21 +54,24 @@ _ACCOUNT = Prepared(
 )
 
 
-_UNCHANGED = requiring(
-    sa.exists().where(
-        users.c.id == sa.bindparam("user", type_=sa.BigInteger),
-        users.c.user_name == sa.bindparam("login", type_=sa.Text),
-        users.c.pin_hash == sa.bindparam("stored", type_=sa.Text),
-        grants.administrator(users.c.id, users.c.user_name),
-    )
+_SAME = (
+    users.c.id == sa.bindparam("user", type_=sa.BigInteger),
+    users.c.user_name == sa.bindparam("login", type_=sa.Text),
+    users.c.pin_hash == sa.bindparam("stored", type_=sa.Text),
 )
+_UNCHANGED = requiring(
+    sa.exists().where(*_SAME, grants.administrator(users.c.id, users.c.user_name))
+)
+_UNCHANGED_SUPERADMIN = requiring(sa.exists().where(*_SAME))
+"""By that name one always is an administrator, so nothing else need be looked at."""
 
 
 @lru_cache(maxsize=4096)
 def unchanged(account: Account) -> Step:
     """Requires that this administrator is still one, by the same name and PIN."""
     values = {"user": account.id, "login": account.user_name, "stored": account.pin_hash}
-    return _UNCHANGED.with_values(values)
+    same = _UNCHANGED_SUPERADMIN if is_superadmin(account.user_name) else _UNCHANGED
+    return same.with_values(values)
 
 
 def find_account(session: Session, user_name: str) -> Account | None:
