@@ -106,7 +106,8 @@ class LineFacts(NamedTuple):
     def uri(self, domain: str) -> str:
         """The line's address as findPhone shows it and removeLineByUri compares it."""
         address = f"sip:{self.user_id}@{self.server or domain}"
-        name = " ".join(part for part in (self.first_name, self.last_name) if part)
+        first, last = self.first_name, self.last_name
+        name = f"{first} {last}" if first and last else first or last
         if not name:
             return address
         quoted = name.replace("\\", "\\\\").replace('"', '\\"')

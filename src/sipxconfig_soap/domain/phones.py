@@ -218,10 +218,7 @@ def find(query: Query, criterion: Criterion) -> Iterator[PhoneView]:
     domain = query.rules.domain
     for row in _FINDER.rows(query, criterion):
         serial, model, description, groups, facts, version = row
-        views = [
-            LineView(line.user_id, line.uri(domain))
-            for line in (LineFacts(*f) for f in facts or ())
-        ]
+        views = [LineView(each[0], LineFacts(*each).uri(domain)) for each in facts or ()]
         yield PhoneView(serial, model, description, groups, views, version)
 
 

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from sipxconfig_soap.soap.xml import Element
 
 
+REMEMBERED = 128
+"""Parsed requests that each service keeps."""
+
+REMEMBERED_BYTES = 1024
+"""Bytes of a request up to which it is kept."""
+
+
 class Caller(Protocol):
     """Who calls: it carries out an operation on behalf of an administrator."""
 
@@ -100,6 +107,7 @@ class Endpoint:
         self._names: ArrayNames = names
         compiled = [_Compiled(operation, names) for operation in self.operations]
         self._by_name = {name: entry for entry in compiled for name in entry.names()}
+        self._parsed: dict[tuple[bytes, str | None], Element] = {}
         self._without_input = next((c for c in compiled if c.operation.input is None), None)
 
     def wsdl(self, address: str) -> bytes:
@@ -122,9 +130,12 @@ class Endpoint:
         """
         version = SOAP12 if soap12_hint else SOAP11
         try:
-            root = parse(body, charset)
+            known = self._parsed.get((body, charset))
+            root = parse(body, charset) if known is None else known
             version = version_of(root)
             compiled, payload = self._select(payload_of(root, version))
+            if known is None and not compiled.operation.writes:
+                self._remember(body, charset, root)
             problems = Problems()
             arguments = compiled.arguments(payload, problems)
             result = caller.invoke(self.name, compiled.operation, arguments, problems)
@@ -141,6 +152,16 @@ class Endpoint:
             incident.report(caller.reference, error)
             raised = faults.internal(caller.reference)
         return faults.fault_reply(raised, soap12=version is SOAP12)
+
+    def _remember(self, body: bytes, charset: str | None, root: Element) -> None:
+        """Keep a parsed request: scripts that watch something ask the same again and again.
+
+        Requests that change something are not kept, since there may be secrets in them.
+        """
+        if len(body) <= REMEMBERED_BYTES:
+            if len(self._parsed) >= REMEMBERED:
+                self._parsed.clear()
+            self._parsed[body, charset] = root
 
     def _select(self, payload: Element | None) -> tuple[_Compiled, Element | None]:
         """Which operation is meant."""
