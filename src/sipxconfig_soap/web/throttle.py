@@ -16,10 +16,10 @@ import math
 import time
 from collections import OrderedDict, deque
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
 FREE_FAILURES = 5
 """Failures in a row, for one name from one address, that are examined without a pause."""
@@ -52,33 +52,25 @@ CAPACITY = 20_000
 TURNS = 64
 """Locks that names share; two names with the same lock wait for each other's hashing only."""
 
+_Login = tuple[str, str]
+"""A user name and an address."""
+
+K = TypeVar("K")
 V = TypeVar("V")
 
 
-class _Recent(Generic[V]):
+class _Recent(OrderedDict[K, V]):
     """A dictionary that holds what was touched most recently."""
 
     def __init__(self, capacity: int) -> None:
+        super().__init__()
         self._capacity = capacity
-        self._entries: OrderedDict[Hashable, V] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._entries
-
-    def get(self, key: Hashable) -> V | None:
-        return self._entries.get(key)
-
-    def put(self, key: Hashable, value: V) -> None:
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
-
-    def drop(self, key: Hashable) -> None:
-        self._entries.pop(key, None)
+    def put(self, key: K, value: V) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > self._capacity:
+            self.popitem(last=False)
 
 
 class _Row:
@@ -154,10 +146,10 @@ class Throttle:
     ) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._rows: _Recent[_Row] = _Recent(capacity)
-        self._places: _Recent[_Place] = _Recent(capacity)
-        self._names: _Recent[deque[float]] = _Recent(capacity)
-        self._logins: _Recent[float] = _Recent(capacity)
+        self._rows: _Recent[_Login, _Row] = _Recent(capacity)
+        self._places: _Recent[str, _Place] = _Recent(capacity)
+        self._names: _Recent[str, deque[float]] = _Recent(capacity)
+        self._logins: _Recent[_Login, float] = _Recent(capacity)
         self._turns = tuple(Lock() for _ in range(TURNS))
 
     def turn(self, name: str) -> Lock:
@@ -206,7 +198,7 @@ class Throttle:
         if fresh and not self._has_failed(name, address):
             return
         with self._lock:
-            self._rows.drop((name, address))
+            self._rows.pop((name, address), None)
             place = self._places.get(address)
             if place is not None:
                 place.end()
