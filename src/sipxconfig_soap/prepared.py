@@ -177,25 +177,21 @@ def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:
         link: to the database.
         steps: in their order; the first that fails ends it.
     """
+    cursor = link.driver.cursor()
     try:
-        return _run(link, steps)
+        for prepared, _ in steps:
+            if prepared.name not in link.prepared:
+                prepared.prepare(cursor)
+                link.prepared.add(prepared.name)
+        if len(steps) == 1:
+            ((prepared, arguments),) = steps
+            cursor.execute(prepared.execute, arguments)
+        else:
+            texts = [prepared.execute for prepared, _ in steps]
+            cursor.execute(";".join(texts), list(chain.from_iterable([each for _, each in steps])))
     except OUTDATED:
         link.sound = False
         raise
-
-
-def _run(link: Link, steps: Sequence[Step]) -> list[tuple[Any, ...]]:
-    cursor = link.driver.cursor()
-    for prepared, _ in steps:
-        if prepared.name not in link.prepared:
-            prepared.prepare(cursor)
-            link.prepared.add(prepared.name)
-    if len(steps) == 1:
-        ((prepared, arguments),) = steps
-        cursor.execute(prepared.execute, arguments)
-    else:
-        texts = [prepared.execute for prepared, _ in steps]
-        cursor.execute(";".join(texts), list(chain.from_iterable([each for _, each in steps])))
     rows: list[tuple[Any, ...]] = [] if cursor.description is None else cursor.fetchall()
     return rows
 

@@ -105,13 +105,14 @@ class LineFacts(NamedTuple):
 
     def uri(self, domain: str) -> str:
         """The line's address as findPhone shows it and removeLineByUri compares it."""
-        address = f"sip:{self.user_id}@{self.server or domain}"
-        first, last = self.first_name, self.last_name
+        user_id, first, last, server = self
+        address = f"sip:{user_id}@{server or domain}"
         name = f"{first} {last}" if first and last else first or last
         if not name:
             return address
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{quoted}"<{address}>'
+        if "\\" in name or '"' in name:
+            name = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{name}"<{address}>'
 
 
 lines_with_users = lines.outerjoin(users, users.c.id == lines.c.user_id)
