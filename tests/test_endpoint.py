@@ -34,7 +34,9 @@ def endpoint(settings: Settings) -> Endpoint:
 
 
 def find(name: str) -> bytes:
-    return envelope(f"<con:FindUser><search><byUserName>{name}</byUserName></search></con:FindUser>")
+    return envelope(
+        f"<con:FindUser><search><byUserName>{name}</byUserName></search></con:FindUser>"
+    )
 
 
 def kept(endpoint: Endpoint) -> list[bytes]:
@@ -71,8 +73,7 @@ def test_the_same_bytes_in_another_charset_are_another_request(client: Client) -
 
 def test_an_answer_to_what_was_asked_before_is_no_older(client: Client) -> None:
     add = "<con:AddUser><user><userName>new</userName></user></con:AddUser>"
+    bodies = (find("new"), envelope(add), find("new"))
     headers = {"Content-Type": "text/xml"}
-    found = []
-    for body in (find("new"), envelope(add), find("new")):
-        found.append(client.request("POST", USERS, body, headers).body.count(b"<item>"))
-    assert found == [0, 0, 1]
+    answers = [client.request("POST", USERS, body, headers).body for body in bodies]
+    assert [answer.count(b"<item>") for answer in answers] == [0, 0, 1]
