@@ -65,7 +65,7 @@ _UNFINISHED = sa.text("state IN ('waiting', 'running')")
 _unfinished = sa.Index("ix_jobs_unfinished", jobs.c.id, postgresql_where=_UNFINISHED)
 """What workers look through, however many jobs have ended."""
 
-_by_target = sa.Index("ix_jobs_target", jobs.c.target, postgresql_where=_UNFINISHED)
+_by_target = sa.Index("ix_jobs_target", jobs.c.target, postgresql_where=sa.text("finished IS NULL"))
 _by_phone = sa.Index("ix_jobs_phone_id_state", jobs.c.phone_id, jobs.c.state)
 """What a job may have to wait for; the second also finds the jobs of a phone that is deleted."""
 
