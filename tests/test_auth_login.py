@@ -11,7 +11,7 @@ from passlib.hash import argon2
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.domain.accounts import Account, find_account
 from sipxconfig_soap.web import credentials
-from sipxconfig_soap.web.credentials import VerifiedLogins, read_basic
+from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from tests.support.client import Client, basic
 from tests.support.soap import Soap, envelope
 
@@ -313,20 +313,38 @@ def test_a_request_is_told_in_one_line(client: Client, caplog: pytest.LogCapture
     assert (second["method"], second["route"], second["user"]) == ("PUT", "unknown", None)
 
 
+def login_of(user_name: str, pin: str) -> Credentials:
+    found = read_basic(basic(user_name, pin))
+    assert found is not None
+    return found
+
+
+def test_a_login_is_hashed_once_however_it_is_spelled(
+    client: Client, soap: Soap, examined: list[str | None]
+) -> None:
+    add_user(soap, "joe", "4711")
+    del examined[:]
+    token = basic("joe", "4711").partition(" ")[2]
+    for header in (f"Basic {token}", f"bAsIc {token}", f"Basic   {token}", f" basic {token} "):
+        answer = client.request("GET", "/sipxconfig/services/", headers={"Authorization": header})
+        assert answer.status == 403
+    assert len(examined) == 1
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "CAPACITY", 10)
     logins = VerifiedLogins()
     for number in range(100):
         account = Account(number, f"user{number}", "hash", administrator=True)
-        logins.remember(basic(f"user{number}", "1"), account)
+        logins.remember(login_of(f"user{number}", "1"), account)
     assert len(logins) == 10
-    assert logins.knows(basic("user99", "1"), "hash")
-    assert not logins.knows(basic("user0", "1"), "hash")
+    assert logins.knows(login_of("user99", "1"), "hash")
+    assert not logins.knows(login_of("user0", "1"), "hash")
 
 
 def test_no_two_logins_are_taken_for_each_other() -> None:
     logins = VerifiedLogins()
-    logins.remember(basic("ab", "c"), Account(1, "ab", "hash", administrator=True))
+    logins.remember(login_of("ab", "c"), Account(1, "ab", "hash", administrator=True))
     for user_name, pin, pin_hash in (
         ("a", "bc", "hash"),
         ("ab", "ch", "ash"),
@@ -336,8 +354,8 @@ def test_no_two_logins_are_taken_for_each_other() -> None:
         ("abc", "", "hash"),
         ("", "abc", "hash"),
     ):
-        assert not logins.knows(basic(user_name, pin), pin_hash)
-    assert not logins.knows(basic("ab", "c"), None)
+        assert not logins.knows(login_of(user_name, pin), pin_hash)
+    assert not logins.knows(login_of("ab", "c"), None)
 
 
 def test_a_pin_longer_than_any_is_wrong_and_counts(client: Client) -> None:

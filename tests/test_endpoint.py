@@ -59,6 +59,14 @@ def test_a_change_is_not_kept(endpoint: Endpoint) -> None:
     assert kept(endpoint) == [find("1")]
 
 
+def test_a_request_with_a_header_is_not_kept(endpoint: Endpoint) -> None:
+    header = b"<soapenv:Header><Password xmlns=''>s3cret</Password></soapenv:Header>"
+    whole = find("1").replace(b"<soapenv:Body>", header + b"<soapenv:Body>")
+    assert b"s3cret" in whole
+    assert endpoint.call(whole, None, Nobody()).status == 200
+    assert kept(endpoint) == []
+
+
 def test_the_same_bytes_in_another_charset_are_another_request(client: Client) -> None:
     body = find("M\xfcller").decode().encode("iso-8859-1")
 

@@ -40,6 +40,9 @@ YIELD_SECONDS = 0.005
 
 _PAUSE_SECONDS = 0.001
 
+# What was left to others longer ago than that was another connection, and they have taken it.
+_FORGOTTEN_SECONDS = 0.1
+
 _logger = logging.getLogger(__name__)
 
 _shares = Shares()
@@ -130,7 +133,8 @@ class PatientWorker(ThreadWorker):
         self._connections: set[Connection] = set()
         self._next_notice = self._next_sweep = 0.0
         self._idle_until: float | None = None
-        self._yields_until = self._pauses_until = 0.0
+        self._yields_since: float | None = None
+        self._pauses_until = 0.0
 
     def get_thread_pool(self) -> Threads[Connection]:
         """Make the threads."""
@@ -154,23 +158,29 @@ class PatientWorker(ThreadWorker):
             if time.monotonic() < self._pauses_until:
                 return
             _shares.note(self.age, self.nr_conns)
+        self._pauses_until = 0.0
         super().set_accept_enabled(enabled)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for what comes next; not for long after a connection was left to others."""
-        pausing = self._pauses_until - time.monotonic()
-        super().wait_for_and_dispatch_events(pausing if 0 < pausing < timeout else timeout)
+        if self._pauses_until:
+            timeout = min(timeout, _PAUSE_SECONDS)
+        super().wait_for_and_dispatch_events(timeout)
 
     def _yields(self) -> bool:
         """Whether a new connection is left to others for a moment."""
         if not _shares.is_ahead(self.age):
+            self._yields_since = None
             return False
         now = time.monotonic()
-        if now > self._yields_until + YIELD_SECONDS:
-            self._yields_until = now + YIELD_SECONDS
-        elif now > self._yields_until:
+        if (
+            self._yields_since is None
+            or now > self._yields_since + YIELD_SECONDS + _FORGOTTEN_SECONDS
+        ):
+            self._yields_since = now
+        elif now > self._yields_since + YIELD_SECONDS:
             # Nobody took it. That is so for this one; the next is left to others again.
-            self._yields_until = 0.0
+            self._yields_since = None
             return False
         self._pauses_until = now + _PAUSE_SECONDS
         super().set_accept_enabled(enabled=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
@@ -66,7 +65,6 @@ _UNCHANGED_SUPERADMIN = requiring(sa.exists().where(*_SAME))
 """By that name one always is an administrator, so nothing else need be looked at."""
 
 
-@lru_cache(maxsize=4096)
 def unchanged(account: Account) -> Step:
     """Requires that this administrator is still one, by the same name and PIN."""
     values = {"user": account.id, "login": account.user_name, "stored": account.pin_hash}

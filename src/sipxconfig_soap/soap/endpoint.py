@@ -156,9 +156,10 @@ class Endpoint:
     def _remember(self, body: bytes, charset: str | None, root: Element) -> None:
         """Keep a parsed request: scripts that watch something ask the same again and again.
 
-        Requests that change something are not kept, since there may be secrets in them.
+        Requests that change something are not kept, since there may be secrets in them, and so may
+        there be in a Header.
         """
-        if len(body) <= REMEMBERED_BYTES:
+        if len(body) <= REMEMBERED_BYTES and len(root.children) == 1:
             if len(self._parsed) >= REMEMBERED:
                 self._parsed.clear()
             self._parsed[body, charset] = root

@@ -56,19 +56,19 @@ class Gate:
             Unavailable: the database is away.
         """
         header = request.header("HTTP_AUTHORIZATION")
-        remembered = self._verified.account_of(header) if on_trust and header else None
-        if remembered is not None and remembered.administrator:
-            name = remembered.user_name
+        remembered = self._verified.of_header(header) if on_trust and header else None
+        if remembered is not None and remembered.account.administrator:
+            name = remembered.account.user_name
             _hold(self._throttle.pause(name, request.address))
             succeeded = partial(self._throttle.succeeded, name, request.address)
-            session.require(accounts.unchanged(remembered), succeeded)
-            return remembered
+            session.require(remembered.unchanged, succeeded)
+            return remembered.account
         login = read_basic(header)
         if login is None:
             raise Refusal(self._unauthorized())
         _hold(self._throttle.pause(login.counted_as, request.address))
         account = accounts.find_account(session, login.user_name) if login.can_exist else None
-        if account is None or not self._verified.knows(login.header, account.pin_hash):
+        if account is None or not self._verified.knows(login, account.pin_hash):
             self._examine(login, account, request.address, session)
         self._throttle.succeeded(login.counted_as, request.address)
         if account is None or not account.administrator:
@@ -82,7 +82,7 @@ class Gate:
         with self._throttle.turn(login.counted_as):
             stored = None if account is None else account.pin_hash
             # While waiting, the same login may have been found right, or its name paused.
-            if self._verified.knows(login.header, stored):
+            if self._verified.knows(login, stored):
                 return
             _hold(self._throttle.admit(login.counted_as, address))
             verdict = pins.verify_pin(login.pin, stored)
@@ -94,7 +94,7 @@ class Gate:
                 raise Refusal(self._unauthorized())
             if verdict.rehash:
                 stored = _rehash(login, account, session)
-            self._verified.remember(login.header, account._replace(pin_hash=stored))
+            self._verified.remember(login, account._replace(pin_hash=stored))
 
     def _unauthorized(self) -> Response:
         return plain(401, "Log in as an administrator.", [("WWW-Authenticate", self._challenge)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import secrets
 import time
 from collections import OrderedDict
@@ -12,13 +11,15 @@ from hashlib import blake2b
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from sipxconfig_soap.domain import accounts
 from sipxconfig_soap.domain.tables import TEXT_LIMIT
 from sipxconfig_soap.values import has_control
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sipxconfig_soap.domain.accounts import Account
+    from sipxconfig_soap.prepared import Step
 
 REMEMBERED_SECONDS = 60
 """How long a verified login needs no hashing; what it may do is read at every request all the same.
@@ -26,8 +27,6 @@ REMEMBERED_SECONDS = 60
 
 CAPACITY = 4096
 """Verified logins that are remembered."""
-
-_NOBODY: tuple[float, Account | None] = (-math.inf, None)
 
 
 class Credentials(NamedTuple):
@@ -68,12 +67,26 @@ def read_basic(header: str | None) -> Credentials | None:
     return Credentials(user_name, pin, header) if header and colon else None
 
 
+class Remembered(NamedTuple):
+    """A login that was right.
+
+    Attributes:
+        until: when it is forgotten.
+        account: whose login it was, with the hash that the PIN was verified against.
+        unchanged: requires that the account is so still.
+    """
+
+    until: float
+    account: Account
+    unchanged: Step
+
+
 class VerifiedLogins:
     """Remembers for a short time which logins were right, without keeping them.
 
-    The key is a hash of the header, keyed with a secret of this process. What is remembered is the
-    account, with the hash that the PIN was verified against: another hash in the database is
-    another PIN, so nothing has to be forgotten.
+    The key is a hash of user name and PIN, keyed with a secret of this process; the header that was
+    verified is one too, so that who sends the same again need not be taken apart. Another hash in
+    the database is another PIN, so nothing has to be forgotten.
 
     Args:
         clock: seconds that only go forward.
@@ -83,29 +96,41 @@ class VerifiedLogins:
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._lock = Lock()
-        self._known: OrderedDict[bytes, tuple[float, Account]] = OrderedDict()
+        self._known: OrderedDict[bytes, Remembered] = OrderedDict()
+        self._headers: OrderedDict[bytes, Remembered] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return max(len(self._known), len(self._headers))
 
-    def account_of(self, header: str) -> Account | None:
-        """Whose login this was not long ago; what became of the account is not known here."""
-        until, account = self._known.get(self._key(header), _NOBODY)
-        return account if self._clock() < until else None
+    def of_header(self, header: str) -> Remembered | None:
+        """The login that came in this header not long ago, if it did."""
+        return self._of(self._headers, header)
 
-    def knows(self, header: str, pin_hash: str | None) -> bool:
-        """Whether the login was verified against this hash not long ago."""
-        account = self.account_of(header)
-        return pin_hash is not None and account is not None and account.pin_hash == pin_hash
+    def knows(self, login: Credentials, pin_hash: str | None) -> bool:
+        """Whether this login was verified against this hash not long ago, in whatever header."""
+        known = self._of(self._known, _joined(login))
+        return pin_hash is not None and known is not None and known.account.pin_hash == pin_hash
 
-    def remember(self, header: str, account: Account) -> None:
-        """The login has just been verified against the hash of this account."""
-        key = self._key(header)
+    def remember(self, login: Credentials, account: Account) -> None:
+        """This login has just been verified against the hash of this account."""
+        until = self._clock() + REMEMBERED_SECONDS
+        remembered = Remembered(until, account, accounts.unchanged(account))
         with self._lock:
-            self._known[key] = (self._clock() + REMEMBERED_SECONDS, account)
-            self._known.move_to_end(key)
-            if len(self._known) > CAPACITY:
-                self._known.popitem(last=False)
+            for memory, text in ((self._known, _joined(login)), (self._headers, login.header)):
+                key = self._key(text)
+                memory[key] = remembered
+                memory.move_to_end(key)
+                if len(memory) > CAPACITY:
+                    memory.popitem(last=False)
 
-    def _key(self, header: str) -> bytes:
-        return blake2b(header.encode(), key=self._secret, digest_size=32).digest()
+    def _of(self, memory: Mapping[bytes, Remembered], text: str) -> Remembered | None:
+        known = memory.get(self._key(text))
+        return known if known is not None and self._clock() < known.until else None
+
+    def _key(self, text: str) -> bytes:
+        return blake2b(text.encode(), key=self._secret, digest_size=32).digest()
+
+
+def _joined(login: Credentials) -> str:
+    # With a length, so that no two logins are the same text.
+    return f"{len(login.user_name)}:{login.user_name}{login.pin}"
