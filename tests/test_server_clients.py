@@ -317,6 +317,36 @@ def test_a_server_that_stops_does_not_wait_for_silent_clients(
     idle.close()
 
 
+def refuses(server: Bare) -> bool:
+    try:
+        server.connect().close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_a_server_that_stops_refuses_new_clients_and_waits_shortly_for_slow_ones(
+    start_bare: Callable[..., Bare], half: bytes
+) -> None:
+    server = start_bare(1000)
+    assert server.get() == (200, b"")
+    slow = server.connect()
+    slow.sendall(half)
+    time.sleep(0.2)
+    server.process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not refuses(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert server.process.poll() is None
+    assert server.process.wait(WAIT_SECONDS - 5) == 0
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    assert slow.recv(100) == b""
+    slow.close()
+
+
 @contextlib.contextmanager
 def reading(piece: int, pause: float) -> Iterator[PatientSocket]:
     """The server's end of a connection whose client takes so many bytes between pauses."""

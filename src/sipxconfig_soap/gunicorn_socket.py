@@ -41,6 +41,10 @@ A request with a larger body, or one of unknown length, gets its thread when its
 larger head is refused.
 """
 
+FINISH_SECONDS = 5.0
+"""How much longer than idle clients those may take that have begun a request when the server stops.
+"""
+
 LINGER_SECONDS = 5.0
 """How long a client may take to close a connection on which nothing more will be sent."""
 
@@ -167,10 +171,14 @@ class PatientSocket(socket.socket):
 
         Args:
             now: by the monotonic clock.
-            idle_until: when it is over for connections that have not begun a request.
+            idle_until: when it is over for connections that have not begun a request, since the
+                server stops; those that have get `FINISH_SECONDS` more.
         """
-        idle = not self._received and self._left is None
-        return now > self._deadline or (idle and idle_until is not None and now > idle_until)
+        if idle_until is not None and self._left is None:
+            begun = FINISH_SECONDS if self._received else 0.0
+            if now > idle_until + begun:
+                return True
+        return now > self._deadline
 
     def _is_there(self) -> bool:
         """Whether so much of a request is there that it should have a thread."""

@@ -258,7 +258,11 @@ class PatientWorker(ThreadWorker):
         """Nothing: they are no kind of their own."""
 
     def _cap_keepalive(self, deadline: float) -> None:
+        """Stop: called when no more connections are accepted."""
         self._idle_until = deadline
+        # Who comes now shall be refused, and not wait for somebody who never comes.
+        for listener in self.sockets:
+            listener.close()
 
     # In a thread.
 
