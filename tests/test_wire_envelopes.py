@@ -244,6 +244,13 @@ MALFORMED = {
     "a prefix declared for nothing": '<a xmlns:x=""/>',
     "a prefix without name": "<x: xmlns:x='urn:x'/>",
     "two prefixes": "<x:y:z xmlns:x='urn:x'/>",
+    "an attribute twice, by two prefixes": (
+        "<a xmlns:x='urn:x' xmlns:y='urn:x' x:nil='1' y:nil='0'/>"
+    ),
+    "the prefix xmlns declared": "<a xmlns:xmlns='urn:x'/>",
+    "the prefix xml for something else": "<a xmlns:xml='urn:x'/>",
+    "something else for xml": "<a xmlns:x='http://www.w3.org/XML/1998/namespace'/>",
+    "a prefix for xmlns": "<a xmlns:x='http://www.w3.org/2000/xmlns/'/>",
     "white space alone": " \r\n",
     "a comment alone": "<!-- -->",
 }

@@ -27,6 +27,7 @@ MAX_ELEMENTS = 100_000
 """Elements in one request."""
 
 _XML = "http://www.w3.org/XML/1998/namespace"
+_XMLNS = "http://www.w3.org/2000/xmlns/"
 _XSI_NIL = ("http://www.w3.org/2001/XMLSchema-instance", "nil")
 _MEANINGFUL = frozenset({"nil", "mustUnderstand", "actor", "role"})
 """Local names of the attributes that are kept."""
@@ -82,7 +83,8 @@ class _Namespaces:
         for name, uri in attributes.items():
             head, colon, prefix = name.partition(":")
             if head == "xmlns":
-                if colon and (not uri or not prefix or ":" in prefix):
+                reserved = prefix == "xmlns" or uri == _XMLNS or (prefix == "xml") != (uri == _XML)
+                if reserved or (colon and (not uri or not prefix or ":" in prefix)):
                     raise _malformed(f"'{name[:100]}' declares no prefix")
                 shadowed.append((prefix, self.bound.get(prefix)))
                 self.bound[prefix] = uri
@@ -102,6 +104,8 @@ class _Namespaces:
         for name, value in attributes.items():
             if ":" in name and not name.startswith("xmlns:"):
                 expanded = self.expanded(name)
+                if expanded in kept:
+                    raise _malformed(f"'{name[:100]}' stands twice, by two prefixes")
                 if expanded[1] in _MEANINGFUL:
                     kept[expanded] = value
         return kept
