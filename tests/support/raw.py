@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import contextmanager, suppress
 from http.client import BadStatusLine, HTTPResponse, IncompleteRead
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.client import ADMINISTRATOR, Response, basic
 
@@ -75,9 +75,46 @@ class Wire:
             return read_answer(connection)
 
 
+class _Exact:
+    """Reads from a connection what is asked for, and nothing of an answer that comes after it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.closed = False
+
+    def readline(self, limit: int) -> bytes:
+        line = b""
+        while len(line) < limit and not line.endswith(b"\n"):
+            byte = self._connection.recv(1)
+            if not byte:
+                break
+            line += byte
+        return line
+
+    def read(self, size: int = -1) -> bytes:
+        pieces = []
+        while size:
+            piece = self._connection.recv(65536 if size < 0 else min(size, 65536))
+            if not piece:
+                break
+            pieces.append(piece)
+            size -= len(piece) if size > 0 else 0
+        return b"".join(pieces)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+    def makefile(self, *_: Any) -> _Exact:
+        return self
+
+
 def read_answer(connection: socket.socket) -> Response | None:
     """Read one answer; None when the connection is closed before a whole one has come."""
-    response = HTTPResponse(connection, method="POST")
+    stream: Any = _Exact(connection)
+    response = HTTPResponse(stream, method="POST")
     try:
         response.begin()
         body = response.read()
