@@ -47,7 +47,6 @@ _logger = logging.getLogger(__name__)
 
 _shares = Shares()
 
-
 MOST_CHECKED = 100
 """Headers that are remembered to have been checked."""
 
@@ -150,7 +149,10 @@ class PatientWorker(ThreadWorker):
     # In the event loop.
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
-        """Leave new connections to other processes while all threads are held up."""
+        """Take new connections, or leave them to others.
+
+        That is done while all threads are held up, and for a moment after `_yields`.
+        """
         enabled = enabled and not self.tpool.is_stuck()
         if not enabled:
             _shares.forget(self.age)
