@@ -19,6 +19,7 @@ from sipxconfig_soap.soap.reader import message_reader, unknown_child
 from sipxconfig_soap.soap.reply import Reply
 from sipxconfig_soap.soap.request import payload_of, version_of
 from sipxconfig_soap.soap.service import operations_of
+from sipxconfig_soap.soap.shapes import Shapes
 from sipxconfig_soap.soap.wsdl import wsdl_document
 from sipxconfig_soap.soap.xml import parse
 
@@ -28,13 +29,6 @@ if TYPE_CHECKING:
     from sipxconfig_soap.soap.names import ArrayNames
     from sipxconfig_soap.soap.service import Operation, Service
     from sipxconfig_soap.soap.xml import Element
-
-
-REMEMBERED = 128
-"""Parsed requests that each service keeps."""
-
-REMEMBERED_BYTES = 1024
-"""Bytes of a request up to which it is kept."""
 
 
 class Caller(Protocol):
@@ -107,7 +101,7 @@ class Endpoint:
         self._names: ArrayNames = names
         compiled = [_Compiled(operation, names) for operation in self.operations]
         self._by_name = {name: entry for entry in compiled for name in entry.names()}
-        self._parsed: dict[tuple[bytes, str | None], Element] = {}
+        self._shapes: Shapes[tuple[SoapVersion, _Compiled]] = Shapes()
         self._without_input = next((c for c in compiled if c.operation.input is None), None)
 
     def wsdl(self, address: str) -> bytes:
@@ -130,14 +124,18 @@ class Endpoint:
         """
         version = SOAP12 if soap12_hint else SOAP11
         try:
-            known = self._parsed.get((body, charset))
-            root = parse(body, charset) if known is None else known
-            version = version_of(root)
-            compiled, payload = self._select(payload_of(root, version))
-            if known is None and not compiled.operation.writes:
-                self._remember(body, charset, root)
+            root = None
+            known = self._shapes.find(body, charset)
+            if known is not None:
+                (version, compiled), payload = known
+            else:
+                root = parse(body, charset)
+                version = version_of(root)
+                compiled, payload = self._select(payload_of(root, version))
             problems = Problems()
             arguments = compiled.arguments(payload, problems)
+            if root is not None and not problems:
+                self._shapes.learn(body, charset, root, (version, compiled), payload)
             result = caller.invoke(self.name, compiled.operation, arguments, problems)
             return _reply(version, compiled.body(result))
         except faults.Fault as fault:
@@ -152,17 +150,6 @@ class Endpoint:
             incident.report(caller.reference, error)
             raised = faults.internal(caller.reference)
         return faults.fault_reply(raised, soap12=version is SOAP12)
-
-    def _remember(self, body: bytes, charset: str | None, root: Element) -> None:
-        """Keep a parsed request: scripts that watch something ask the same again and again.
-
-        Requests that change something are not kept, since there may be secrets in them, and so may
-        there be in a Header.
-        """
-        if len(body) <= REMEMBERED_BYTES and len(root.children) == 1:
-            if len(self._parsed) >= REMEMBERED:
-                self._parsed.clear()
-            self._parsed[body, charset] = root
 
     def _select(self, payload: Element | None) -> tuple[_Compiled, Element | None]:
         """Which operation is meant."""
