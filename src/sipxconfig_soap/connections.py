@@ -13,8 +13,7 @@ from threading import Condition
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from psycopg2.extensions import STATUS_READY
-from psycopg2.extras import register_default_json
+from psycopg2.extensions import STATUS_READY, new_type, register_type
 
 from sipxconfig_soap.prepared import Link
 
@@ -43,15 +42,19 @@ def link_of(connection: sa.Connection) -> Link:
 
 def _make_link(driver: Any, record: Any) -> None:
     record.info[_LINK] = Link(driver)
-    register_default_json(driver, loads=_read_json)
+    register_type(_JSON, driver)
 
 
-_decoder = JSONDecoder()
+# PostgreSQL sends nothing but the value, so the looks around it can be spared.
+_read = JSONDecoder().raw_decode
 
 
-def _read_json(text: str) -> Any:
-    # PostgreSQL sends nothing but the value, so the looks around it can be spared.
-    return _decoder.raw_decode(text)[0]
+def _read_json(text: str | None, _cursor: object) -> Any:
+    return None if text is None else _read(text)[0]
+
+
+_JSON_OID = 114
+_JSON = new_type((_JSON_OID,), "JSON", _read_json)
 
 
 class Connections:

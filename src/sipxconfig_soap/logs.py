@@ -18,7 +18,7 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
 from sipxconfig_soap.errors import SECRET_FIELDS
@@ -45,12 +45,14 @@ def event(logger: logging.Logger, level: int, name: str, /, **fields: object) ->
     handlers = _ROOT.handlers
     if len(handlers) == 1 and type(handlers[0]) is _LineHandler:
         # Where nobody else listens, a record would be made only to be taken apart again.
-        with suppress(Exception):
+        try:
             handlers[0].put(_line(time.time(), level, logger.name, name, fields))
-        return
-    record = logger.makeRecord(logger.name, level, "", 0, name, (), None)
-    record.__dict__[_FIELDS] = fields
-    logger.handle(record)
+        except Exception:  # noqa: BLE001 - as logging has it: a log that is gone stops nobody
+            return
+    else:
+        record = logger.makeRecord(logger.name, level, "", 0, name, (), None)
+        record.__dict__[_FIELDS] = fields
+        logger.handle(record)
 
 
 def setup(level: str, stream: TextIO | None = None) -> None:
@@ -115,24 +117,26 @@ class LineFormatter(logging.Formatter):
 
 
 def _line(moment: float, level: int, logger: str, text: str, fields: Mapping[str, object]) -> str:
-    pairs = "".join(
-        [f" {key}={_shown(key, value)}" for key, value in fields.items() if value is not None]
-    )
+    pairs = [
+        _short_pair(key, value)
+        if type(value) is str and len(value) < _SHORT_VALUE and not _is_secret(key)
+        else f" {key}={_shown(key, value)}"
+        for key, value in fields.items()
+        if value is not None
+    ]
     second, fraction = divmod(moment, 1)
-    return (
-        f"time={_second(second)}.{int(fraction * 1000):03d}Z level={_level(level)}"
-        f" logger={logger} event={_shown('event', text)}{pairs}"
-    )
+    head = _head(level, logger, text) if len(text) < _SHORT_VALUE else _heading(level, logger, text)
+    return f"time={_second(second)}.{int(fraction * 1000):03d}Z{head}{''.join(pairs)}"
+
+
+def _heading(level: int, logger: str, text: str) -> str:
+    kind = logging.getLevelName(level).lower()
+    return f" level={kind} logger={logger} event={_shown('event', text)}"
 
 
 @lru_cache(maxsize=4)
 def _second(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-@cache
-def _level(level: int) -> str:
-    return logging.getLevelName(level).lower()
 
 
 def escape(text: str) -> str:
@@ -170,7 +174,7 @@ def _shown(key: str, value: object) -> str:
         text = str(value)
     if key != "traceback" and len(text) > _LONGEST_VALUE:
         text = text[:_LONGEST_VALUE] + "…"
-    return _known(text) if len(text) < _SHORT_VALUE else _quoted(text)
+    return _quoted(text)
 
 
 def _quoted(text: str) -> str:
@@ -180,5 +184,11 @@ def _quoted(text: str) -> str:
     return f'"{escape(quoted)}"'
 
 
-# Names, routes and addresses come again and again.
-_known = lru_cache(maxsize=1024)(_quoted)
+@lru_cache(maxsize=1024)
+def _short_pair(key: str, value: str) -> str:
+    """A pair of those that come again and again: names, routes and addresses."""
+    return f" {key}={_shown(key, value)}"
+
+
+# So do events; their texts, and so this memory, are bounded.
+_head = lru_cache(maxsize=256)(_heading)

@@ -88,31 +88,25 @@ def external_row(work: Work, values: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-class LineFacts(NamedTuple):
-    """What a line's uri is made of.
+def uri_of(
+    domain: str, user_id: str, first: str | None, last: str | None, server: str | None
+) -> str:
+    """A line's address as findPhone shows it and removeLineByUri compares it.
 
-    Attributes:
+    Args:
+        domain: the SIP domain.
         user_id: the userName, or the userId of an external line.
-        first_name: of the user; None for an external line.
-        last_name: of the user; an external line's display name stands here.
+        first: the first name of the user; None for an external line.
+        last: the last name of the user; an external line's display name stands here.
         server: the registration server of an external line, None for an internal one.
     """
-
-    user_id: str
-    first_name: str | None
-    last_name: str | None
-    server: str | None
-
-    def uri(self, domain: str) -> str:
-        """The line's address as findPhone shows it and removeLineByUri compares it."""
-        user_id, first, last, server = self
-        address = f"sip:{user_id}@{server or domain}"
-        name = f"{first} {last}" if first and last else first or last
-        if not name:
-            return address
-        if "\\" in name or '"' in name:
-            name = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{name}"<{address}>'
+    address = f"sip:{user_id}@{server or domain}"
+    name = f"{first} {last}" if first and last else first or last
+    if not name:
+        return address
+    if "\\" in name or '"' in name:
+        name = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{name}"<{address}>'
 
 
 lines_with_users = lines.outerjoin(users, users.c.id == lines.c.user_id)
@@ -120,7 +114,7 @@ lines_with_users = lines.outerjoin(users, users.c.id == lines.c.user_id)
 
 
 def line_facts() -> tuple[sa.ColumnElement[Any], ...]:
-    """The columns of `LineFacts`, from `lines_with_users`."""
+    """What `uri_of` makes a line's address of, from `lines_with_users`."""
     return (
         sa.func.coalesce(users.c.user_name, lines.c.external_user_id),
         users.c.first_name,
@@ -130,11 +124,19 @@ def line_facts() -> tuple[sa.ColumnElement[Any], ...]:
 
 
 class HeldLine(NamedTuple):
-    """A line that a phone has: its id, its user if it is internal, and what its uri is made of."""
+    """A line that a phone has.
+
+    Attributes:
+        id: of the line.
+        internal: whether it is a user's.
+        user_id: as findPhone shows it.
+        uri: likewise.
+    """
 
     id: int
-    user_id: int | None
-    facts: LineFacts
+    internal: bool
+    user_id: str
+    uri: str
 
 
 def held_lines(work: Work, phone_ids: Sequence[int]) -> Mapping[int, list[HeldLine]]:
@@ -146,6 +148,8 @@ def held_lines(work: Work, phone_ids: Sequence[int]) -> Mapping[int, list[HeldLi
         .where(among(lines.c.phone_id, phone_ids))
         .order_by(lines.c.phone_id, lines.c.id)
     )
-    for line_id, phone_id, user_id, *facts in rows:
-        held[phone_id].append(HeldLine(line_id, user_id, LineFacts(*facts)))
+    domain = work.rules.domain
+    for line_id, phone_id, user, *facts in rows:
+        line = HeldLine(line_id, user is not None, facts[0], uri_of(domain, *facts))
+        held[phone_id].append(line)
     return held

@@ -229,11 +229,11 @@ class _Change:
         doomed: list[int] = []
         user, uri = self._actions.remove_line_by_user_id, self._actions.remove_line_by_uri
         for line in held:
-            if line.user_id is not None and line.facts.user_id == user:
+            if line.internal and line.user_id == user:
                 doomed.append(line.id)
                 break
         for line in held:
-            if line.id not in doomed and line.facts.uri(self._work.rules.domain) == uri:
+            if line.id not in doomed and line.uri == uri:
                 doomed.append(line.id)
                 break
         return doomed

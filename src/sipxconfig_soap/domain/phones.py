@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grouping
-from sipxconfig_soap.domain.lines import LineFacts, line_facts, lines_with_users
+from sipxconfig_soap.domain.lines import line_facts, lines_with_users, uri_of
 from sipxconfig_soap.domain.phone_tables import lines, phones
 from sipxconfig_soap.domain.properties import (
     Names,
@@ -218,7 +218,7 @@ def find(query: Query, criterion: Criterion) -> Iterator[PhoneView]:
     domain = query.rules.domain
     for row in _FINDER.rows(query, criterion):
         serial, model, description, groups, facts, version = row
-        views = [LineView(each[0], LineFacts(*each).uri(domain)) for each in facts or ()]
+        views = [LineView(each[0], uri_of(domain, *each)) for each in facts or ()]
         yield PhoneView(serial, model, description, groups, views, version)
 
 

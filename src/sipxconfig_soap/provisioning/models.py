@@ -139,7 +139,7 @@ def clean_search(text: str) -> tuple[str, ...]:
 
 
 def _clean_mac(text: str) -> str:
-    return text.translate(_NOT_IN_MAC).lower()
+    return (text if text.isalnum() else text.translate(_NOT_IN_MAC)).lower()
 
 
 def _load() -> Iterator[tuple[str, Model]]:
