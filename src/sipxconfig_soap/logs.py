@@ -117,16 +117,22 @@ class LineFormatter(logging.Formatter):
 
 
 def _line(moment: float, level: int, logger: str, text: str, fields: Mapping[str, object]) -> str:
-    pairs = [
-        _short_pair(key, value)
-        if type(value) is str and len(value) < _SHORT_VALUE and not _is_secret(key)
-        else f" {key}={_shown(key, value)}"
-        for key, value in fields.items()
-        if value is not None
-    ]
     second, fraction = divmod(moment, 1)
     head = _head(level, logger, text) if len(text) < _SHORT_VALUE else _heading(level, logger, text)
-    return f"time={_second(second)}.{int(fraction * 1000):03d}Z{head}{''.join(pairs)}"
+    pieces = [f"time={_second(second)}.{int(fraction * 1000):03d}Z{head}"]
+    for key, value in fields.items():
+        kind = type(value)
+        if value is None:
+            continue
+        if _is_secret(key):
+            pieces.append(f" {key}=(secret)")
+        elif kind is int or kind is float:
+            pieces.append(f" {key}={value}")
+        elif isinstance(value, str) and len(value) < _SHORT_VALUE:
+            pieces.append(_short_pair(key, value))
+        else:
+            pieces.append(f" {key}={_shown(key, value)}")
+    return "".join(pieces)
 
 
 def _heading(level: int, logger: str, text: str) -> str:
@@ -161,12 +167,7 @@ def _is_secret(key: str) -> bool:
 
 
 def _shown(key: str, value: object) -> str:
-    if _is_secret(key):
-        return "(secret)"
-    kind = type(value)
-    if kind is int or kind is float:
-        return str(value)
-    if kind is bool:
+    if type(value) is bool:
         return "true" if value else "false"
     if isinstance(value, (list, tuple, set, frozenset)):
         text = ",".join(str(each) for each in value)
