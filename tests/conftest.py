@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap import schema
 from sipxconfig_soap.db import Database
-from sipxconfig_soap.domain import accounts, metadata
+from sipxconfig_soap.domain import accounts, metadata, pins
 from sipxconfig_soap.embedded import EmbeddedPostgres
 from sipxconfig_soap.settings import Settings
 from tests.support.bare import WAIT_SECONDS, Bare
@@ -51,6 +51,30 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     base = str(config.option.basetemp or "")
     if OWN_BASE in base and not os.environ.get("PYTEST_XDIST_WORKER"):
         shutil.rmtree(base, ignore_errors=True)
+
+
+COSTLY_PINS = pins._context
+"""How PINs are hashed where nothing is changed for tests."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_pins() -> Iterator[None]:
+    """Hash PINs at little cost in this process: the login of each test would take 40 ms.
+
+    Servers of their own hash as always, and make such a hash anew at the first login.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        cheap = COSTLY_PINS.copy(argon2__time_cost=1, argon2__memory_cost=64)
+        patch.setattr(pins, "_context", cheap)
+        patch.setattr(pins, "_UNKNOWN", cheap.hash("nobody"))
+        yield
+
+
+@pytest.fixture
+def costly_pins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash PINs at the cost that they have."""
+    monkeypatch.setattr(pins, "_context", COSTLY_PINS)
+    monkeypatch.setattr(pins, "_UNKNOWN", COSTLY_PINS.hash("nobody"))
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +123,7 @@ def pool(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def restore(pool: Database) -> str:
+def restore(pool: Database, cheap_pins: None) -> str:  # noqa: ARG001 - comes first
     """SQL that makes the database what a new system has: superadmin with the PIN of the tests.
 
     The rows of a new system are kept aside, since making them anew would hash a PIN every time.

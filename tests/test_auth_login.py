@@ -201,6 +201,7 @@ def test_a_login_is_remembered_for_a_minute(
     assert len(examined) == 2
 
 
+@pytest.mark.usefixtures("costly_pins")
 def test_a_hash_with_old_parameters_is_made_anew_at_a_login(
     client: Client, database: Database, examined: list[str | None]
 ) -> None:
@@ -226,6 +227,7 @@ def stored_hash(database: Database) -> str | None:
     return account.pin_hash
 
 
+@pytest.mark.usefixtures("costly_pins")
 def test_a_pin_that_changes_during_a_login_stays_changed(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ HASH = (
 HEAD, SALT, DIGEST = HASH.rpartition("p=1")[0] + "p=1", *HASH.split("$")[-2:]
 
 
+@pytest.mark.usefixtures("costly_pins")
 def test_a_pin_is_known_again() -> None:
     assert pins.verify_pin("1234", HASH) == (True, False)
     assert pins.verify_pin("12345", HASH) == (False, False)

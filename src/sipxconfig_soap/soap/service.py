@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sipxconfig_soap.soap.types import NS
@@ -66,11 +67,15 @@ def operation(
 
 
 def operations_of(service: type[Service]) -> tuple[Operation, ...]:
-    """The operations of one service class, in the order in which they are written.
+    """The operations of one service class, in the order in which they are written."""
+    declared: Any = service
+    return _read_operations(declared)
 
-    Each service is a Spyne application of its own: in a common one every service would have the
-    operations of all.
-    """
+
+@cache
+def _read_operations(service: Any) -> tuple[Operation, ...]:
+    # Each service is a Spyne application of its own: in a common one every service would have the
+    # operations of all.
     application = Application([service], NS, name=service.__name__)
     return tuple(
         _operation(application.interface.service_method_map[f"{{{NS}}}{key}"][0])
