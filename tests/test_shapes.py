@@ -47,12 +47,17 @@ def parsed(body: bytes, charset: str | None = None) -> Any:
 
 def learn(shapes: Shapes[str], body: bytes, charset: str | None = None) -> None:
     root = parse(body, charset)
-    shapes.learn(body, charset, root, "", payload_of(root, version_of(root)))
+    payload = payload_of(root, version_of(root))
+    shapes.learn(body, charset, root, payload.name if payload else "", payload)
 
 
 def found(shapes: Shapes[str], body: bytes, charset: str | None = None) -> Any:
     known = shapes.find(body, charset)
-    return "unknown" if known is None else tree(known[1])
+    if known is None:
+        return "unknown"
+    meaning, payload = known
+    assert meaning == (payload.name if payload else "")
+    return tree(payload)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +86,9 @@ def test_other_texts_in_a_known_shape(inside: str) -> None:
         " ",
         "\n",
         "a&amp;b",
+        "&amp;",
+        "&#65;",
+        " &lt;x",
         "a>b",
         ">",
         "é",
@@ -208,6 +216,7 @@ def test_what_is_kept_is_bounded(endpoint: Endpoint) -> None:
     assert 0 < len(kept(endpoint)) <= REMEMBERED
     before = kept(endpoint)
     assert endpoint.call(find("x" * LONGEST), None, Nobody()).status == 200
+    assert endpoint.call(find("x"), f"utf{'-' * LONGEST}8", Nobody()).status == 200
     assert kept(endpoint) == before
 
 
@@ -254,6 +263,33 @@ def test_ascii_in_any_charset(charset: str | None) -> None:
     learn(shapes, find("1").decode().encode("utf-16-le"))
     body = find("2").decode().encode("utf-16-le")
     assert found(shapes, body) in ("unknown", parsed(body))
+
+
+def test_utf_16_whose_bytes_look_like_a_text() -> None:
+    def utf16(attribute: str, text: str) -> bytes:
+        # The bytes of two characters each, and so what looks like the end of a tag.
+        looks = f">{attribute}<".encode().decode("utf-16-le")
+        return envelope(f"<op><b c='{looks}'>{text}</b></op>").decode().encode("utf-16-le")
+
+    shapes: Shapes[str] = Shapes()
+    learn(shapes, utf16("1234", "1234"))
+    for charset in (None, "utf-16le"):
+        body = utf16("9999", "1234")
+        assert found(shapes, body, charset) in ("unknown", parsed(body, charset))
+    assert "4" not in str(shapes._known)
+
+
+def test_what_is_handed_out_is_nobody_elses() -> None:
+    shapes: Shapes[str] = Shapes()
+    learn(shapes, find("1"))
+    first, second = shapes.find(find("2"), None), shapes.find(find("3"), None)
+    assert first is not None
+    assert second is not None
+    assert first[1] is not None
+    expected = tree(second[1])
+    first[1].children[0].children.clear()
+    first[1].text = "x"
+    assert tree(second[1]) == expected == found(shapes, find("3"))
 
 
 def test_an_answer_to_what_was_asked_before_is_no_older(client: Client) -> None:

@@ -121,14 +121,14 @@ def _line(moment: float, level: int, logger: str, text: str, fields: Mapping[str
     head = _head(level, logger, text) if len(text) < _SHORT_VALUE else _heading(level, logger, text)
     pieces = [f"time={_second(second)}.{int(fraction * 1000):03d}Z{head}"]
     for key, value in fields.items():
-        kind = type(value)
         if value is None:
             continue
+        kind = type(value)
         if _is_secret(key):
             pieces.append(f" {key}=(secret)")
         elif kind is int or kind is float:
             pieces.append(f" {key}={value}")
-        elif isinstance(value, str) and len(value) < _SHORT_VALUE:
+        elif type(value) is str and len(value) < _SHORT_VALUE:
             pieces.append(_short_pair(key, value))
         else:
             pieces.append(f" {key}={_shown(key, value)}")

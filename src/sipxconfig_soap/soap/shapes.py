@@ -4,7 +4,7 @@ What a parser would make of a request whose shape is known is known but for the 
 out by one regular expression. That is safe because very little may be cut out: runs of printable
 ASCII without ``& < >`` that stand between two tags. No such run can change what is around it. A
 request is learned from only after expat has read it, when it holds no markup but tags and has
-exactly these runs for texts; so none of its texts is kept either.
+exactly these runs for texts; so none of its texts is kept either. Its attributes are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REMEMBERED = 128
 """Shapes that are kept for each service."""
 
 LONGEST = 2048
-"""Bytes of a request up to which its shape is kept."""
+"""Bytes of a request, with the name of its charset, up to which its shape is kept."""
 
 # Possessive, so that there is one way only to match; what is blank belongs to the shape.
 _TEXT = re.compile(r">([ \t\n]*+[!-%'-;=?-~][ \t\n!-%'-;=?-~]*+)<")
@@ -111,7 +111,10 @@ class Shapes(Generic[Meaning]):
 
 def _cut(body: bytes, charset: str | None) -> tuple[tuple[str | None, ...], list[str]] | None:
     """A request without its texts, and these; None when it is too long or has other characters."""
-    if len(body) > LONGEST or not body.isascii():
+    if len(body) + len(charset or "") > LONGEST:
+        return None
+    # All bytes of UTF-16 may be those of ASCII, but they are not its characters.
+    if not body.isascii() or b"\0" in body:
         return None
     pieces: list[str] = _TEXT.split(body.decode("ascii"))
     return (charset, *pieces[::2]), pieces[1::2]
