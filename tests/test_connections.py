@@ -165,3 +165,12 @@ def test_a_percent_sign_in_a_statement_is_itself(small: Database) -> None:
     with small.session() as session:
         assert session.fetch(Prepared(sa.select(column)), {}) == [(3,)]
         assert session.fetch(Prepared(sa.select(column, sa.literal("%s"))), {}) == [(3, "%s")]
+
+
+def test_names_and_texts_outside_ascii(database: Database) -> None:
+    with database.engine.connect() as connection:
+        found = connection.exec_driver_sql('SELECT %s AS "größe€😀"', ("ß€😀",))
+        assert list(found.keys()) == ["größe€😀"]
+        assert found.scalar_one() == "ß€😀"
+        with pytest.raises(UnicodeEncodeError):
+            connection.exec_driver_sql("SELECT %s", ("\ud800",))

@@ -6,6 +6,7 @@ Nobody asks a connection whether it lives before it is used: that would cost a r
 
 from __future__ import annotations
 
+import codecs
 import time
 from contextlib import suppress
 from json import JSONDecoder
@@ -13,7 +14,7 @@ from threading import Condition
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from psycopg2.extensions import STATUS_READY, new_type, register_type
+from psycopg2.extensions import STATUS_READY, encodings, new_type, register_type
 
 from sipxconfig_soap.prepared import Link
 
@@ -21,6 +22,8 @@ CONNECT_TIMEOUT = 5
 """Seconds to wait for a connection to be made, or to come free."""
 
 _LINK = "link"
+
+_UTF8 = "sipxconfig_utf8"
 
 
 class NoneFree(Exception):
@@ -55,6 +58,16 @@ def _read_json(text: str | None, _cursor: object) -> Any:
 
 _JSON_OID = 114
 _JSON = new_type((_JSON_OID,), "JSON", _read_json)
+
+
+def _find_codec(name: str) -> codecs.CodecInfo | None:
+    return codecs.CodecInfo(codecs.utf_8_encode, codecs.utf_8_decode) if name == _UTF8 else None
+
+
+# psycopg2 has Python decode the name of every column of every answer, and the usual codec is a
+# function of Python.
+codecs.register(_find_codec)
+encodings["UTF8"] = _UTF8
 
 
 class Connections:
