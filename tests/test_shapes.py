@@ -162,10 +162,11 @@ BODIES = st.lists(
 @given(
     bodies=st.lists(BODIES, min_size=2, max_size=5),
     places=st.lists(st.tuples(TEXTS, TEXTS), max_size=4),
+    other=TEXTS,
 )
 @settings(max_examples=500, deadline=None)
 def test_a_known_shape_means_what_the_parser_says(
-    bodies: list[str], places: list[tuple[str, str]]
+    bodies: list[str], places: list[tuple[str, str]], other: str
 ) -> None:
     shapes: Shapes[str] = Shapes()
     for body in bodies:
@@ -173,7 +174,7 @@ def test_a_known_shape_means_what_the_parser_says(
         changed = body
         for old, new in places:
             changed = changed.replace(old, new, 1) if old else changed
-        for each in (body, changed, body.replace("x", "y y"), body.replace("1", "2")):
+        for each in (body, changed, body.replace("x", "y y"), body.replace("1", other)):
             whole = envelope(f"<op>{each}</op>")
             expected = parsed(whole)
             assert found(shapes, whole) in ("unknown", expected)
@@ -260,9 +261,6 @@ def test_ascii_in_any_charset(charset: str | None) -> None:
     learn(shapes, find("1"))
     for body in (find("2"), find("2").decode().encode("utf-16-le"), b"\xef\xbb\xbf" + find("2")):
         assert found(shapes, body, charset) in ("unknown", parsed(body, charset))
-    learn(shapes, find("1").decode().encode("utf-16-le"))
-    body = find("2").decode().encode("utf-16-le")
-    assert found(shapes, body) in ("unknown", parsed(body))
 
 
 def test_utf_16_whose_bytes_look_like_a_text() -> None:

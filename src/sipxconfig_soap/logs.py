@@ -123,10 +123,9 @@ def _line(moment: float, level: int, logger: str, text: str, fields: Mapping[str
     for key, value in fields.items():
         if value is None:
             continue
-        kind = type(value)
         if _is_secret(key):
             pieces.append(f" {key}=(secret)")
-        elif kind is int or kind is float:
+        elif type(value) is int or type(value) is float:
             pieces.append(f" {key}={value}")
         elif type(value) is str and len(value) < _SHORT_VALUE:
             pieces.append(_short_pair(key, value))
