@@ -93,7 +93,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
 ) -> None:
     caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
     answer = Answer(client, ALL_USERS)
-    next(answer.pieces)
+    next(iter(answer.pieces))
     answer.pieces.close()
     assert held(database) == 0
     assert busy(database) == 0
@@ -107,7 +107,7 @@ def test_a_list_shows_one_moment_whatever_is_changed_meanwhile(
 ) -> None:
     before = client.request("POST", PATH, ALL_USERS).body
     answer = Answer(client, ALL_USERS)
-    pieces = [next(answer.pieces)]
+    pieces = [next(iter(answer.pieces))]
     with database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE users SET last_name = 'late'")
         connection.exec_driver_sql("DELETE FROM users WHERE user_name <> 'superadmin'")
@@ -122,7 +122,7 @@ def test_a_list_that_breaks_off_is_not_ended_as_if_it_were_whole(
     client: Client, database: Database
 ) -> None:
     answer = Answer(client, ALL_USERS)
-    next(answer.pieces)
+    next(iter(answer.pieces))
     with database.engine.connect() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -19,7 +19,7 @@ import time
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from sipxconfig_soap.errors import SECRET_FIELDS
 
@@ -35,10 +35,39 @@ _LONGEST_VALUE = 2000
 _SHORT_VALUE = 100
 
 
-def event(logger: logging.Logger, level: int, name: str, /, **fields: object) -> None:
+class Known(NamedTuple):
+    """Fields that come again and again together, and how they are written.
+
+    Attributes:
+        fields: by their names.
+        text: all of them.
+    """
+
+    fields: Mapping[str, object]
+    text: str
+
+
+_NONE = Known({}, "")
+
+
+def known(**fields: object) -> Known:
+    """Fields for `event`, to be kept until they are needed again."""
+    return Known(fields, _pairs(fields))
+
+
+def event(
+    logger: logging.Logger, level: int, name: str, first: Known = _NONE, /, **fields: object
+) -> None:
     """Log ``name`` with its fields; a field that is None is left out.
 
     Fields called like a secret (wire.md §6, and Authorization) show only that they are there.
+
+    Args:
+        logger: whose event it is.
+        level: of the event, as `logging` numbers them.
+        name: of the event.
+        first: those fields that stand first and are known from before.
+        fields: the others.
     """
     if not logger.isEnabledFor(level):
         return
@@ -46,12 +75,13 @@ def event(logger: logging.Logger, level: int, name: str, /, **fields: object) ->
     if len(handlers) == 1 and type(handlers[0]) is _LineHandler:
         # Where nobody else listens, a record would be made only to be taken apart again.
         try:
-            handlers[0].put(_line(time.time(), level, logger.name, name, fields))
+            pairs = first.text + _pairs(fields)
+            handlers[0].put(_line(time.time(), level, logger.name, name, pairs))
         except Exception:  # noqa: BLE001 - as logging has it: a log that is gone stops nobody
             return
     else:
         record = logger.makeRecord(logger.name, level, "", 0, name, (), None)
-        record.__dict__[_FIELDS] = fields
+        record.__dict__[_FIELDS] = {**first.fields, **fields}
         logger.handle(record)
 
 
@@ -113,13 +143,18 @@ class LineFormatter(logging.Formatter):
         fields: Mapping[str, object] = getattr(record, _FIELDS, {})
         if record.exc_info:
             fields = {**fields, "traceback": self.formatException(record.exc_info)}
-        return _line(record.created, record.levelno, record.name, record.getMessage(), fields)
+        pairs = _pairs(fields)
+        return _line(record.created, record.levelno, record.name, record.getMessage(), pairs)
 
 
-def _line(moment: float, level: int, logger: str, text: str, fields: Mapping[str, object]) -> str:
+def _line(moment: float, level: int, logger: str, text: str, pairs: str) -> str:
     second, fraction = divmod(moment, 1)
     head = _head(level, logger, text) if len(text) < _SHORT_VALUE else _heading(level, logger, text)
-    pieces = [f"time={_second(second)}.{int(fraction * 1000):03d}Z{head}"]
+    return f"time={_second(second)}.{int(fraction * 1000):03d}Z{head}{pairs}"
+
+
+def _pairs(fields: Mapping[str, object]) -> str:
+    pieces = []
     for key, value in fields.items():
         if value is None:
             continue

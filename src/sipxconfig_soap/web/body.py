@@ -12,7 +12,7 @@ from sipxconfig_soap.web.responses import Refusal, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from wsgiref.types import WSGIEnvironment
+    from wsgiref.types import InputStream, WSGIEnvironment
 
     from sipxconfig_soap.web.content import ContentType
 
@@ -65,19 +65,28 @@ def read_body(environ: WSGIEnvironment, framing: Framing, limit: int) -> bytes:
         Fault: Client, when the body is damaged or ends before it should.
         ConnectionError: the client is gone.
     """
-    pieces = _pieces(environ, framing.length)
-    return _joined(_unpacked(_capped(pieces, limit)) if framing.packed else pieces, limit)
+    length, packed = framing
+    stream = environ["wsgi.input"]
+    if packed or length is None or length > PIECE:
+        pieces = _pieces(stream, length)
+        return _joined(_unpacked(_capped(pieces, limit)) if packed else pieces, limit)
+    # So nearly all requests come: announced, small, and there at the first look.
+    body = _piece(stream, length) if length else b""
+    missing = length - len(body)
+    return body + _joined(_pieces(stream, missing), limit) if missing else body
 
 
 def _length(environ: WSGIEnvironment) -> int | None:
     """The announced length; None for a chunked body, which the server takes apart."""
     header: str = environ.get("CONTENT_LENGTH", "")
-    terminated = environ.get("wsgi.input_terminated", False)
-    if terminated and (not header or "HTTP_TRANSFER_ENCODING" in environ):
-        return None
-    if header and not _LENGTH.match(header):
+    if not header or "HTTP_TRANSFER_ENCODING" in environ:
+        if environ.get("wsgi.input_terminated", False):
+            return None
+        if not header:
+            return 0
+    if not _LENGTH.match(header):
         raise Refusal(plain(400, "The Content-Length is not a number."))
-    return int(header or 0)
+    return int(header)
 
 
 def _packed_limit(limit: int) -> int:
@@ -89,18 +98,22 @@ def _too_large(limit: int) -> Refusal:
     return Refusal(plain(413, f"The request is larger than {limit} bytes."))
 
 
-def _pieces(environ: WSGIEnvironment, length: int | None) -> Iterator[bytes]:
+def _piece(stream: InputStream, size: int) -> bytes:
+    """So many bytes of the body, or fewer; none at its end."""
+    try:
+        return stream.read(size)
+    except ConnectionError:
+        raise
+    except Exception as error:
+        # Servers have errors of their own for chunks that are none.
+        raise client_fault("The request's body is damaged") from error
+
+
+def _pieces(stream: InputStream, length: int | None) -> Iterator[bytes]:
     """The body as it comes in."""
-    stream = environ["wsgi.input"]
     left = length
     while left is None or left > 0:
-        try:
-            piece: bytes = stream.read(PIECE if left is None else min(PIECE, left))
-        except ConnectionError:
-            raise
-        except Exception as error:
-            # Servers have errors of their own for chunks that are none.
-            raise client_fault("The request's body is damaged") from error
+        piece = _piece(stream, PIECE if left is None else min(PIECE, left))
         if not piece:
             break
         if left is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident, logs
@@ -12,17 +13,22 @@ from sipxconfig_soap.web.packing import packed
 from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from wsgiref.types import StartResponse
 
     from sipxconfig_soap.db import Session
+    from sipxconfig_soap.logs import Known
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
 
 _logger = logging.getLogger(__name__)
 
 
-_NO_PIECES: Iterator[bytes] = iter(())
+def _nothing() -> Generator[bytes, None, None]:
+    yield from ()
+
+
+_NO_PIECES = _nothing()
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
@@ -106,37 +112,37 @@ class Exchange:
         if self.request.method == "HEAD":
             self._complete = True
         else:
-            self._pieces = iter(response.chunks)
+            self._pieces = self._counted(response.chunks)
         return self
 
-    def __iter__(self) -> Exchange:
-        return self
+    def _counted(self, pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
+        for piece in pieces:
+            self._sent += len(piece)
+            yield piece
+        self._complete = True
 
-    def __next__(self) -> bytes:
-        try:
-            piece = next(self._pieces)
-        except StopIteration:
-            self._complete = True
-            raise
-        self._sent += len(piece)
-        return piece
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
 
     def close(self) -> None:
         """End it, wherever it stands: the server calls this when a client goes away, too."""
         # A list that is being read ends before the connection that it reads from is given back.
-        self._pieces = _NO_PIECES
+        self._pieces.close()
         self.session.close()
-        method = self.request.method
+        request = self.request
+        method = request.method if request.method in _METHODS else "other"
         logs.event(
             _logger,
             self.log_level,
             "request",
-            method=method if method in _METHODS else "other",
-            route=self.route,
-            status=self._status,
+            _known(method, self.route, self._status, self.user, request.address),
             ms=round((time.perf_counter() - self._started) * 1000, 1),
             bytes=self._sent,
-            user=self.user,
-            address=self.request.address,
             complete=None if self._complete else False,
         )
+
+
+@lru_cache(maxsize=1024)
+def _known(method: str, route: str, status: int | None, user: str | None, address: str) -> Known:
+    """What the log says of a request that it says of many."""
+    return logs.known(method=method, route=route, status=status, user=user, address=address)
