@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from psycopg2.errors import DivisionByZero, FeatureNotSupported, InvalidSqlStatementName
@@ -100,7 +100,7 @@ class Prepared:
 
     def with_values(self, values: Mapping[str, Any]) -> Step:
         """The statement with its parameters, ready to be run."""
-        return Step(self, tuple(map(values.__getitem__, self._sql.parameters)))
+        return self, tuple(map(values.__getitem__, self._sql.parameters))
 
     def prepare(self, cursor: Any) -> None:
         """Have the statement planned on the cursor's connection."""
@@ -159,15 +159,13 @@ OUTDATED = (FeatureNotSupported, InvalidSqlStatementName)
 """Errors of plans that are of no use: a type has changed since, or somebody has dropped them."""
 
 
-class Step(NamedTuple):
-    """A prepared statement and its arguments, in the statement's order."""
+Step = tuple[Prepared, tuple[Any, ...]]
+"""A prepared statement and its arguments, in the statement's order."""
 
-    prepared: Prepared
-    arguments: tuple[Any, ...]
 
-    def behind(self, guard: Step) -> Step:
-        """This reading step, but only if the guard lets it; see `Prepared.behind`."""
-        return Step(self.prepared.behind(guard.prepared), guard.arguments + self.arguments)
+def behind(guard: Step, step: Step) -> Step:
+    """This reading step, but only if the guard lets it; see `Prepared.behind`."""
+    return step[0].behind(guard[0]), guard[1] + step[1]
 
 
 def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:
@@ -184,7 +182,7 @@ def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:
                 prepared.prepare(cursor)
                 link.prepared.add(prepared.name)
         if len(steps) == 1:
-            ((prepared, arguments),) = steps
+            prepared, arguments = steps[0]
             cursor.execute(prepared.execute, arguments)
         else:
             texts = [prepared.execute for prepared, _ in steps]

@@ -8,6 +8,7 @@ call Spyne's contexts and events would take longer than everything else together
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ from sipxconfig_soap.soap.reply import Reply
 from sipxconfig_soap.soap.request import payload_of, version_of
 from sipxconfig_soap.soap.service import operations_of
 from sipxconfig_soap.soap.shapes import Shapes
+from sipxconfig_soap.soap.templates import Template, template_of
 from sipxconfig_soap.soap.wsdl import wsdl_document
 from sipxconfig_soap.soap.xml import parse
 
@@ -80,6 +82,17 @@ class _Compiled:
             problems.add(unknown_child(child, "", self.operation.name))
         return ()
 
+    def accepted(self, payload: Element | None) -> tuple[Any, ...]:
+        """Read the input.
+
+        Raises:
+            Refused: there is anything wrong with it.
+        """
+        problems = Problems()
+        arguments = self.arguments(payload, problems)
+        problems.check()
+        return arguments
+
     def body(self, result: Any) -> Iterable[bytes]:
         """Write what the operation returned."""
         return self._answer(result) if self._answer else (self._empty,)
@@ -101,7 +114,7 @@ class Endpoint:
         self._names: ArrayNames = names
         compiled = [_Compiled(operation, names) for operation in self.operations]
         self._by_name = {name: entry for entry in compiled for name in entry.names()}
-        self._shapes: Shapes[tuple[SoapVersion, _Compiled]] = Shapes()
+        self._shapes: Shapes[tuple[SoapVersion, _Compiled, Template]] = Shapes()
         self._without_input = next((c for c in compiled if c.operation.input is None), None)
 
     def wsdl(self, address: str) -> bytes:
@@ -124,18 +137,19 @@ class Endpoint:
         """
         version = SOAP12 if soap12_hint else SOAP11
         try:
-            root = None
+            problems = Problems()
             known = self._shapes.find(body, charset)
             if known is not None:
-                (version, compiled), payload = known
+                (version, compiled, template), texts = known
+                arguments = template.filled(texts)
             else:
                 root = parse(body, charset)
                 version = version_of(root)
                 compiled, payload = self._select(payload_of(root, version))
-            problems = Problems()
-            arguments = compiled.arguments(payload, problems)
-            if root is not None and not problems:
-                self._shapes.learn(body, charset, root, (version, compiled), payload)
+                arguments = compiled.arguments(payload, problems)
+                if not problems:
+                    make = partial(_known, version, compiled, payload)
+                    self._shapes.learn(body, charset, root, payload, make)
             result = caller.invoke(self.name, compiled.operation, arguments, problems)
             return _reply(version, compiled.body(result))
         except faults.Fault as fault:
@@ -166,6 +180,14 @@ class Endpoint:
                 f"{self.name} has no operation '{payload.name[:100]}': it has {known}"
             )
         return compiled, payload
+
+
+def _known(
+    version: SoapVersion, compiled: _Compiled, payload: Element | None
+) -> tuple[SoapVersion, _Compiled, Template] | None:
+    """What a request means whatever its texts are, if there is such a meaning."""
+    template = template_of(compiled.accepted, payload)
+    return None if template is None else (version, compiled, template)
 
 
 def _reply(version: SoapVersion, body: Iterable[bytes]) -> Reply:

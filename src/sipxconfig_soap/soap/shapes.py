@@ -1,7 +1,7 @@
 """The shapes of requests: scripts send the same elements again and again, with other texts in them.
 
-What a parser would make of a request whose shape is known is known but for the texts, which are cut
-out by one regular expression. That is safe because very little may be cut out: runs of printable
+What would be read from a request whose shape is known is known but for the texts, which are cut out
+by one regular expression. That is safe because very little may be cut out: runs of printable
 ASCII without ``& < >`` that stand between two tags. No such run can change what is around it. A
 request is learned from only after expat has read it, when it holds no markup but tags and has
 exactly these runs for texts; so none of its texts is kept either. Its attributes are.
@@ -10,14 +10,12 @@ exactly these runs for texts; so none of its texts is kept either. Its attribute
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
-
-from sipxconfig_soap.soap.xml import Element
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from sipxconfig_soap.soap.xml import Attributes
+    from sipxconfig_soap.soap.xml import Element
 
 REMEMBERED = 128
 """Shapes that are kept for each service."""
@@ -31,63 +29,30 @@ _TEXT = re.compile(r">([ \t\n]*+[!-%'-;=?-~][ \t\n!-%'-;=?-~]*+)<")
 Meaning = TypeVar("Meaning")
 
 
-class _Form(NamedTuple):
-    """An element of a shape.
-
-    Attributes:
-        namespace: as `Element` has it.
-        name: likewise.
-        attributes: likewise.
-        children: the forms of the child elements.
-        text: what is blank in it; None where the request has its text.
-    """
-
-    namespace: str
-    name: str
-    attributes: Attributes
-    children: tuple[_Form, ...]
-    text: str | None
-
-    def filled(self, texts: Iterator[str]) -> Element:
-        """The element with the next of these texts."""
-        element = Element(self.namespace, self.name, self.attributes)
-        text = self.text
-        if text is None:
-            element.text = next(texts)
-        else:
-            element.text = text
-            if self.children:
-                element.children = [child.filled(texts) for child in self.children]
-        return element
-
-
 class Shapes(Generic[Meaning]):
     """Remembers shapes, and what requests of them mean apart from their texts."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str | None, ...], tuple[Meaning, _Form | None]] = {}
+        self._known: dict[tuple[str | None, ...], Meaning | None] = {}
 
-    def find(self, body: bytes, charset: str | None) -> tuple[Meaning, Element | None] | None:
-        """What a request means and its payload, if one of its shape has been learned.
+    def find(self, body: bytes, charset: str | None) -> tuple[Meaning, list[str]] | None:
+        """What a request of this shape means, and its texts, if one has been learned.
 
         Args:
             body: the request.
             charset: of its Content-Type header.
         """
         cut = _cut(body, charset)
-        known = None if cut is None else self._known.get(cut[0])
-        if cut is None or known is None:
-            return None
-        meaning, form = known
-        return meaning, None if form is None else form.filled(iter(cut[1]))
+        meaning = None if cut is None else self._known.get(cut[0])
+        return None if cut is None or meaning is None else (meaning, cut[1])
 
     def learn(
         self,
         body: bytes,
         charset: str | None,
         root: Element,
-        meaning: Meaning,
         payload: Element | None,
+        make: Callable[[], Meaning | None],
     ) -> None:
         """Remember the shape of a request, unless it has anything unusual.
 
@@ -95,18 +60,21 @@ class Shapes(Generic[Meaning]):
             body: the request, which was found to be a good one.
             charset: of its Content-Type header.
             root: what the parser made of it.
-            meaning: what does not depend on its texts.
             payload: the element inside ``root`` that the operation gets.
+            make: works out the meaning, if it is one that does not depend on the texts.
         """
         cut = _cut(body, charset)
-        # A Header may hold secrets in its attributes.
-        if cut is None or b"<!" in body or len(root.children) != 1:
+        if cut is None or cut[0] in self._known or b"<!" in body:
             return
-        if list(_texts(root)) != cut[1]:
+        # What stands in a Header may hold secrets in its attributes.
+        if any(part.children and part.name != "Body" for part in root.children):
+            return
+        # All texts are the payload's, and these are all.
+        if cut[1] != ([] if payload is None else list(_texts(payload))):
             return
         if len(self._known) >= REMEMBERED:
             self._known.clear()
-        self._known[cut[0]] = meaning, None if payload is None else _form(payload)
+        self._known[cut[0]] = make()
 
 
 def _cut(body: bytes, charset: str | None) -> tuple[tuple[str | None, ...], list[str]] | None:
@@ -126,13 +94,3 @@ def _texts(element: Element) -> Iterator[str | None]:
         yield None if element.children else element.text
     for child in element.children:
         yield from _texts(child)
-
-
-def _form(element: Element) -> _Form:
-    return _Form(
-        element.namespace,
-        element.name,
-        element.attributes,
-        tuple(map(_form, element.children)),
-        None if element.has_text else element.text,
-    )
