@@ -70,40 +70,40 @@ class Matcher:
 
 
 class Condition(NamedTuple):
-    """The SQL condition of a search.
-
-    Attributes:
-        where: the condition.
-        parameters: of it.
-        way: the matcher that it comes from; None for all entities and for none.
-    """
+    """The SQL condition of a search, and its parameters."""
 
     where: sa.ColumnElement[bool]
     parameters: Mapping[str, Any]
-    way: Matcher | None = None
 
 
 _ALL = Condition(sa.true(), {})
 _NONE = Condition(sa.false(), {})
 
 
-def condition(
-    criterion: Criterion, matchers: Mapping[str, Matcher], problems: Problems
-) -> Condition:
-    """The condition of a search.
+def _way(
+    by: str, value: str, matchers: Mapping[str, Matcher], problems: Problems
+) -> Matcher | None:
+    """How to search this text; None when nothing can match.
 
     A text longer than any that is stored is a mistake and refused as such.
     """
+    if is_blank(value):
+        return None
+    if len(value) > TEXT_LIMIT and len(trim(value)) > TEXT_LIMIT:
+        problems.add(errors.too_long(f"search.{by}", value, TEXT_LIMIT))
+        return None
+    return matchers[by].suiting(value)
+
+
+def condition(
+    criterion: Criterion, matchers: Mapping[str, Matcher], problems: Problems
+) -> Condition:
+    """The condition of a search; what is wrong with it is noted."""
     by, value = criterion
     if by is None:
         return _ALL
-    if is_blank(value):
-        return _NONE
-    if len(value) > TEXT_LIMIT and len(trim(value)) > TEXT_LIMIT:
-        problems.add(errors.too_long(f"search.{by}", value, TEXT_LIMIT))
-        return _NONE
-    way = matchers[by].suiting(value)
-    return Condition(way.condition, way.parameters(value), way)
+    way = _way(by, value, matchers, problems)
+    return _NONE if way is None else Condition(way.condition, way.parameters(value))
 
 
 def exactly(column: sa.Column[Any]) -> Matcher:
@@ -147,10 +147,9 @@ class Finder:
             Unavailable: the database is away.
             Unconfirmed: what the session was required to confirm is not so.
         """
-        found = condition(criterion, self._matchers, query.problems)
+        by, value = criterion
+        way = None if by is None else _way(by, value, self._matchers, query.problems)
         query.problems.check()
-        if criterion.by is None:
-            return query.session.rows(self._all, found.parameters)
-        if found.way is None:
-            return ()
-        return query.session.rows(self._by[found.way], found.parameters)
+        if way is not None:
+            return query.session.rows(self._by[way], way.parameters(value))
+        return query.session.rows(self._all, {}) if by is None else ()

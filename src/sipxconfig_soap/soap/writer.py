@@ -117,7 +117,8 @@ def _member(name: str, kind: Any, place: str, known: dict[str, Any]) -> str:
         return f'{absent}"{true}" if value else "{false}"'
     if issubclass(kind, Integer32):
         return f'{absent}f"<{name}>{{value}}</{name}>"'
-    return f'{absent}f"<{name}>{{escape(value)}}</{name}>"'
+    # Most texts are letters and digits; the function is for the others.
+    return f'{absent}f"<{name}>{{value if value.isalnum() else escape(value)}}</{name}>"'
 
 
 def _repeated(name: str, kind: Any) -> Callable[[Sequence[Any]], str]:
