@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain import extensions, pool
-from sipxconfig_soap.domain.properties import Flag, Text, by_name, clean_all, column_values, view
+from sipxconfig_soap.domain.properties import (
+    Flag,
+    Text,
+    by_name,
+    clean_all,
+    column_values,
+    view,
+    viewer,
+)
 from sipxconfig_soap.domain.searches import Finder
 from sipxconfig_soap.prepared import inserting
 from sipxconfig_soap.values import snake_case
@@ -34,6 +42,8 @@ _COLUMNS = [snake_case(name) for name in PROPERTIES]
 ParkOrbitView = view("ParkOrbitView", _COLUMNS)
 """A park orbit as getParkOrbits shows it."""
 
+_as_view = viewer(ParkOrbitView)
+
 _FINDER = Finder(
     sa.select(*(park_orbits.c[name] for name in _COLUMNS)).order_by(park_orbits.c.id), {}
 )
@@ -58,7 +68,7 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
 
 def get_all(query: Query) -> Iterator[Any]:
     """All park orbits in the order of creation."""
-    return map(ParkOrbitView._make, _FINDER.rows(query))
+    return map(_as_view, _FINDER.rows(query))
 
 
 def delete_all(work: Work) -> None:

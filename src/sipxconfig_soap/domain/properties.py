@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import sqlalchemy as sa
@@ -263,6 +264,14 @@ def clean_name(field: str, value: str | None, problems: Problems) -> str | None:
 def view(name: str, fields: Sequence[str]) -> Any:
     """The type of what is shown of an entity whose fields follow from its properties."""
     return collections.namedtuple(name, fields)  # noqa: PYI024
+
+
+def viewer(kind: type[Any]) -> Callable[[Iterable[Any]], Any]:
+    """What makes views of this kind, a named tuple, from rows that have its fields in order.
+
+    ``_make`` is a function of Python that counts the fields, and lists have many rows.
+    """
+    return partial(tuple.__new__, kind)
 
 
 def column_values(cleaned: Mapping[str, Any], table: sa.Table) -> dict[str, Any]:
