@@ -40,6 +40,28 @@ def test_an_event_is_one_line_of_pairs(lines: io.StringIO) -> None:
     )
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_fields_that_are_known_from_before_stand_first(lines: io.StringIO, others: int) -> None:
+    root = logging.getLogger()
+    # Records are made only where somebody else listens, too.
+    root.handlers[:] = [root.handlers[-1], *([logging.NullHandler()] * others)]
+    known = logs.known(user='a "b"\n', pin="s3cret", x=None)
+    for status in (200, 404):
+        logs.event(LOGGER, logging.INFO, "call", known, status=status)
+        assert lines.getvalue().endswith(
+            f' event=call user="a \\"b\\"\\n" pin=(secret) status={status}\n'
+        )
+
+
+def test_who_else_listens_gets_all_fields(
+    lines: io.StringIO, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs.event(LOGGER, logging.INFO, "call", logs.known(user="a"), status=200)
+    assert lines.getvalue()
+    (record,) = caplog.records
+    assert vars(record)["sipxconfig_fields"] == {"user": "a", "status": 200}
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

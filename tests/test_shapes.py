@@ -142,6 +142,17 @@ def test_what_is_unusual_is_not_learned_from(inside: str) -> None:
     assert found(shapes, body) == "unknown"
 
 
+def test_what_means_nothing_by_itself_is_looked_at_once() -> None:
+    shapes: Shapes[Template] = Shapes()
+    asked = []
+    for text in ("1", "2", "3"):
+        body = envelope(f"<a>{text}</a>")
+        root = parse(body)
+        shapes.learn(body, None, root, root.children[0].children[0], lambda: asked.append(1))
+        assert found(shapes, body) == "unknown"
+    assert asked == [1]
+
+
 def _elements(inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     tags = st.sampled_from(
         [

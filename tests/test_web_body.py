@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipxconfig_soap.soap.faults import Fault
-from sipxconfig_soap.web.body import MAX_MEMBERS, Framing, framing_of, read_body
+from sipxconfig_soap.web.body import MAX_MEMBERS, PIECE, Framing, framing_of, read_body
 from sipxconfig_soap.web.content import read_content_type
 from sipxconfig_soap.web.responses import Refusal
 from tests.support.soap import envelope
@@ -258,6 +258,29 @@ class Broken(io.BytesIO):
 
 def read(stream: io.BytesIO, *, length: int | None = None, packed: bool = False) -> bytes:
     return read_body({"wsgi.input": stream}, Framing(length, packed), LIMIT)
+
+
+class InPieces(io.BytesIO):
+    """A body of which a server hands out a little at a time."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        assert 0 < size <= PIECE
+        return super().read(min(size, 7))
+
+
+@pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 100, LIMIT])
+def test_a_body_may_come_in_small_pieces(size: int) -> None:
+    body = bytes(range(256)) * (size // 256 + 1)
+    stream = InPieces(body)
+    assert read(stream, length=size) == body[:size]
+    assert stream.tell() == size
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 99])
+def test_a_body_in_small_pieces_may_end_too_early(size: int) -> None:
+    with pytest.raises(Fault, match=f"ends {100 - size} bytes before"):
+        read(InPieces(bytes(size)), length=100)
 
 
 def test_an_endless_body_is_given_up_near_the_limit() -> None:
