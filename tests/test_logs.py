@@ -44,7 +44,9 @@ def test_an_event_is_one_line_of_pairs(lines: io.StringIO) -> None:
 def test_fields_that_are_known_from_before_stand_first(lines: io.StringIO, others: int) -> None:
     root = logging.getLogger()
     # Records are made only where somebody else listens, too.
-    root.handlers[:] = [root.handlers[-1], *([logging.NullHandler()] * others)]
+    ours = [each for each in root.handlers if isinstance(each.formatter, logs.LineFormatter)]
+    root.handlers[:] = [*ours, *([logging.NullHandler()] * others)]
+    assert len(ours) == 1
     known = logs.known(user='a "b"\n', pin="s3cret", x=None)
     for status in (200, 404):
         logs.event(LOGGER, logging.INFO, "call", known, status=status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import setup_testing_defaults
 
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.soap.endpoint import Endpoint
 from tests.support.client import Client, basic
 from tests.support.soap import HEAD, TAIL, envelope
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 PATH = "/sipxconfig/services/UserService"
 ALL_USERS = envelope("<con:FindUser/>")
+PID = Prepared(sa.select(sa.func.pg_backend_pid()))
 
 ADD_USERS = """
     WITH added AS (
@@ -92,13 +95,33 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
     client: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
+    with database.session() as session:
+        before = session.fetch(PID, {})
     answer = Answer(client, ALL_USERS)
-    next(iter(answer.pieces))
+    piece = next(iter(answer.pieces))
     answer.pieces.close()
     assert held(database) == 0
     assert busy(database) == 0
     (record,) = caplog.records
-    assert record.__dict__["sipxconfig_fields"]["complete"] is False
+    fields = record.__dict__["sipxconfig_fields"]
+    assert (fields["bytes"], fields["complete"]) == (len(piece), False)
+    # The list ended before its connection was given back, which so is of use to others.
+    with database.session() as session:
+        assert session.fetch(PID, {}) == before
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_what_the_log_says_of_an_answer_that_is_given_up(
+    client: Client, caplog: pytest.LogCaptureFixture, taken: int
+) -> None:
+    caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
+    answer = Answer(client, ALL_USERS)
+    pieces = list(islice(answer.pieces, taken))
+    answer.pieces.close()
+    (record,) = caplog.records
+    fields = record.__dict__["sipxconfig_fields"]
+    assert fields["bytes"] == sum(map(len, pieces))
+    assert fields["complete"] is (None if taken == 2 else False)
 
 
 @pytest.mark.usefixtures("many_users")
@@ -141,6 +164,18 @@ def test_a_short_answer_gives_its_connection_back_too(client: Client, database: 
         assert int(answer.headers["Content-Length"]) == len(b"".join(answer.pieces))
         answer.pieces.close()
     assert held(database) == 0
+
+
+# That the method is none is the point.
+@pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
+@pytest.mark.parametrize(("method", "shown"), [("POST", "POST"), ("GET", "GET"), ("G\nT", "other")])
+def test_the_log_names_no_method_that_is_none(
+    client: Client, caplog: pytest.LogCaptureFixture, method: str, shown: str
+) -> None:
+    caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
+    client.request(method, "/sipxconfig/services/")
+    (record,) = caplog.records
+    assert vars(record)["sipxconfig_fields"]["method"] == shown
 
 
 @pytest.fixture

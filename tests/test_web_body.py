@@ -209,6 +209,14 @@ def test_a_length_that_is_none_is_refused(length: str) -> None:
     assert refused.value.response.status == 400
 
 
+def test_a_length_beside_chunks_is_passed_over() -> None:
+    environ = {"CONTENT_LENGTH": "5", "HTTP_TRANSFER_ENCODING": "chunked"}
+    content_type = read_content_type("")
+    assert framing_of(environ, content_type, LIMIT).length == 5
+    environ |= {"wsgi.input_terminated": True}
+    assert framing_of(environ, content_type, LIMIT).length is None
+
+
 def test_a_body_shorter_than_announced_is_a_fault(client: Client) -> None:
     response = post(client, FIND, {"CONTENT_LENGTH": str(len(FIND) + 7)})
     assert response.status == 500
@@ -269,11 +277,11 @@ class InPieces(io.BytesIO):
         return super().read(min(size, 7))
 
 
-@pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 100, LIMIT])
+@pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 100, PIECE, PIECE + 1])
 def test_a_body_may_come_in_small_pieces(size: int) -> None:
     body = bytes(range(256)) * (size // 256 + 1)
     stream = InPieces(body)
-    assert read(stream, length=size) == body[:size]
+    assert read_body({"wsgi.input": stream}, Framing(size, packed=False), 2 * PIECE) == body[:size]
     assert stream.tell() == size
 
 
