@@ -258,12 +258,43 @@ def test_a_request_that_is_refused_is_not_kept(endpoint: Endpoint) -> None:
     assert kept(endpoint) == []
 
 
-def test_a_request_with_a_header_is_not_kept(endpoint: Endpoint) -> None:
-    header = b"<soapenv:Header><Login xmlns='' password='s3cret'/></soapenv:Header>"
-    whole = find("1").replace(b"<soapenv:Body>", header + b"<soapenv:Body>")
+@pytest.mark.parametrize(
+    "before",
+    [
+        "<soapenv:Header><Login xmlns='' password='s3cret'/></soapenv:Header>",
+        "<soapenv:Header token='s3cret'/>",
+        "<soapenv:Header token='>s3cret'></soapenv:Header>",
+        "<soapenv:Header>s3cret</soapenv:Header>",
+        "<Login password='s3cret'/>",
+        "<Body><Login password='s3cret'/></Body>",
+        "<soapenv:Header/><Login password='s3cret'/>",
+        "<Login password='s3cret'/><soapenv:Header/>",
+        "<Header xmlns='s3cret'/>",
+    ],
+)
+def test_what_stands_beside_the_body_is_not_kept(endpoint: Endpoint, before: str) -> None:
+    whole = find("1").replace(b"<soapenv:Body>", before.encode() + b"<soapenv:Body>")
     assert b"s3cret" in whole
     assert endpoint.call(whole, None, Nobody()).status == 200
     assert kept(endpoint) == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "<soapenv:Header/>",
+        "<soapenv:Header />",
+        "<soapenv:Header></soapenv:Header>",
+        "\n<soapenv:Header>\n </soapenv:Header>\n",
+    ],
+)
+@pytest.mark.parametrize("start", ["", "<?xml version='1.0' encoding='UTF-8'?>\n"])
+def test_a_header_without_anything_in_it_may_stand_before(
+    endpoint: Endpoint, header: str, start: str
+) -> None:
+    whole = find("1").decode().replace("<soapenv:Body>", header + "<soapenv:Body>")
+    assert endpoint.call((start + whole).encode(), None, Nobody()).status == 200
+    assert len(kept(endpoint)) == 1
 
 
 def test_the_same_bytes_in_another_charset_are_another_request(client: Client) -> None:

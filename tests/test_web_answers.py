@@ -10,6 +10,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 import sqlalchemy as sa
 
+from sipxconfig_soap.db import Session
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.soap.endpoint import Endpoint
@@ -17,6 +18,8 @@ from tests.support.client import Client, basic
 from tests.support.soap import HEAD, TAIL, envelope
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sipxconfig_soap.db import Database
 
 PATH = "/sipxconfig/services/UserService"
@@ -108,6 +111,49 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
     # The list ended before its connection was given back, which so is of use to others.
     with database.session() as session:
         assert session.fetch(PID, {}) == before
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has ended, in its order: reading a list, and its session."""
+    order: list[str] = []
+    stream, close = Session._stream, Session.close
+
+    def watched(*arguments: Any) -> Iterator[Any]:
+        try:
+            yield from stream(*arguments)
+        finally:
+            order.append("list")
+
+    def closing(session: Session) -> None:
+        order.append("session")
+        close(session)
+
+    monkeypatch.setattr(Session, "_stream", watched)
+    monkeypatch.setattr(Session, "close", closing)
+    return order
+
+
+@pytest.mark.usefixtures("many_users")
+@pytest.mark.parametrize("taken", [0, 1, 100_000])
+def test_a_list_ends_before_its_session(client: Client, ended: list[str], taken: int) -> None:
+    answer = Answer(client, ALL_USERS)
+    list(islice(answer.pieces, taken))
+    answer.pieces.close()
+    assert ended == ["list", "session"]
+
+
+@pytest.mark.usefixtures("many_users")
+def test_a_list_that_cannot_be_begun_ends_before_its_session(
+    client: Client, ended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no way to the client")
+
+    monkeypatch.setattr(Answer, "_start", fail)
+    with pytest.raises(OSError, match="no way"):
+        Answer(client, ALL_USERS)
+    assert ended == ["list", "session"]
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])

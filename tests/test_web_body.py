@@ -217,6 +217,12 @@ def test_a_length_beside_chunks_is_passed_over() -> None:
     assert framing_of(environ, content_type, LIMIT).length is None
 
 
+def test_no_length_means_no_body_where_the_server_does_not_know_the_end() -> None:
+    content_type = read_content_type("")
+    assert framing_of({}, content_type, LIMIT).length == 0
+    assert framing_of({"wsgi.input_terminated": True}, content_type, LIMIT).length is None
+
+
 def test_a_body_shorter_than_announced_is_a_fault(client: Client) -> None:
     response = post(client, FIND, {"CONTENT_LENGTH": str(len(FIND) + 7)})
     assert response.status == 500

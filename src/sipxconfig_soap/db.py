@@ -22,7 +22,7 @@ from sqlalchemy import exc
 from sipxconfig_soap import logs
 from sipxconfig_soap.connections import CONNECT_TIMEOUT, Connections, NoneFree
 from sipxconfig_soap.errors import Unavailable, Unconfirmed
-from sipxconfig_soap.prepared import NOT_SO, OUTDATED, SHORT, Prepared, behind, run
+from sipxconfig_soap.prepared import NOT_SO, OUTDATED, SHORT, Prepared, guarded, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -232,7 +232,7 @@ class Session:
             Unconfirmed: what was required is not so.
         """
         step = prepared.with_values(values)
-        return self._fetch(step if self._required is None else behind(self._required, step))
+        return self._fetch(step if self._required is None else guarded(step, self._required))
 
     def _fetch(self, step: Step) -> list[tuple[Any, ...]]:
         """Run a statement, which looks at what is required, if anything is."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ROOT = logging.getLogger()
 _FIELDS = "sipxconfig_fields"
 _BARE = re.compile(r"[A-Za-z0-9_.:/@+,()*-]+\Z")
+_HIDDEN = "(secret)"
 _SECRET = frozenset(name.lower() for name in SECRET_FIELDS) | {"authorization"}
 # Text from outside is cut, so that no client decides how long our lines are.
 _LONGEST_VALUE = 2000
@@ -39,7 +40,7 @@ class Known(NamedTuple):
     """Fields that come again and again together, and how they are written.
 
     Attributes:
-        fields: by their names.
+        fields: by their names; no secrets.
         text: all of them.
     """
 
@@ -52,7 +53,8 @@ _NONE = Known({}, "")
 
 def known(**fields: object) -> Known:
     """Fields for `event`, to be kept until they are needed again."""
-    return Known(fields, _pairs(fields))
+    shown = {name: _HIDDEN if _is_secret(name) else value for name, value in fields.items()}
+    return Known(shown, _pairs(fields))
 
 
 def event(
@@ -67,7 +69,7 @@ def event(
         level: of the event, as `logging` numbers them.
         name: of the event.
         first: those fields that stand first and are known from before.
-        fields: the others.
+        fields: the others, by other names.
     """
     if not logger.isEnabledFor(level):
         return
@@ -159,7 +161,7 @@ def _pairs(fields: Mapping[str, object]) -> str:
         if value is None:
             continue
         if _is_secret(key):
-            pieces.append(f" {key}=(secret)")
+            pieces.append(f" {key}={_HIDDEN}")
         elif type(value) is int or type(value) is float:
             pieces.append(f" {key}={value}")
         elif type(value) is str and len(value) < _SHORT_VALUE:

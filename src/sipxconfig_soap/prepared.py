@@ -163,9 +163,10 @@ Step = tuple[Prepared, tuple[Any, ...]]
 """A prepared statement and its arguments, in the statement's order."""
 
 
-def behind(guard: Step, step: Step) -> Step:
+def guarded(step: Step, guard: Step) -> Step:
     """This reading step, but only if the guard lets it; see `Prepared.behind`."""
-    return step[0].behind(guard[0]), guard[1] + step[1]
+    (statement, arguments), (condition, required) = step, guard
+    return statement.behind(condition), required + arguments
 
 
 def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ import collections
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sipxconfig_soap.errors import Problem, Problems
+
+
+View = TypeVar("View", bound=tuple[Any, ...])
 
 
 class Given(NamedTuple):
@@ -266,12 +269,12 @@ def view(name: str, fields: Sequence[str]) -> Any:
     return collections.namedtuple(name, fields)  # noqa: PYI024
 
 
-def viewer(kind: type[Any]) -> Callable[[Iterable[Any]], Any]:
+def viewer(kind: type[View]) -> Callable[[Iterable[Any]], View]:
     """What makes views of this kind, a named tuple, from rows that have its fields in order.
 
     ``_make`` is a function of Python that counts the fields, and lists have many rows.
     """
-    return partial(tuple.__new__, kind)
+    return cast("Callable[[Iterable[Any]], View]", partial(tuple.__new__, kind))
 
 
 def column_values(cleaned: Mapping[str, Any], table: sa.Table) -> dict[str, Any]:

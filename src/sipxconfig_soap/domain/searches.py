@@ -148,8 +148,9 @@ class Finder:
             Unconfirmed: what the session was required to confirm is not so.
         """
         by, value = criterion
-        way = None if by is None else _way(by, value, self._matchers, query.problems)
+        if by is None:
+            query.problems.check()
+            return query.session.rows(self._all, {})
+        way = _way(by, value, self._matchers, query.problems)
         query.problems.check()
-        if way is not None:
-            return query.session.rows(self._by[way], way.parameters(value))
-        return query.session.rows(self._all, {}) if by is None else ()
+        return () if way is None else query.session.rows(self._by[way], way.parameters(value))

@@ -138,9 +138,9 @@ class Endpoint:
         version = SOAP12 if soap12_hint else SOAP11
         try:
             problems = Problems()
-            known = self._shapes.find(body, charset)
-            if known is not None:
-                (version, compiled, template), texts = known
+            found = self._shapes.find(body, charset)
+            if found is not None:
+                (version, compiled, template), texts = found
                 arguments = template.filled(texts)
             else:
                 root = parse(body, charset)
@@ -148,7 +148,7 @@ class Endpoint:
                 compiled, payload = self._select(payload_of(root, version))
                 arguments = compiled.arguments(payload, problems)
                 if not problems:
-                    make = partial(_known, version, compiled, payload)
+                    make = partial(_meaning, version, compiled, payload)
                     self._shapes.learn(body, charset, root, payload, make)
             result = caller.invoke(self.name, compiled.operation, arguments, problems)
             return _reply(version, compiled.body(result))
@@ -182,7 +182,7 @@ class Endpoint:
         return compiled, payload
 
 
-def _known(
+def _meaning(
     version: SoapVersion, compiled: _Compiled, payload: Element | None
 ) -> tuple[SoapVersion, _Compiled, Template] | None:
     """What a request means whatever its texts are, if there is such a meaning."""

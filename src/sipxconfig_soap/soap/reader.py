@@ -102,6 +102,13 @@ class _Field:
     read: Callable[[Element, str, Problems], Any]
 
 
+def instance(kind: type[Any], values: dict[str, Any]) -> Any:
+    """An instance of a Spyne class with these values, without Spyne's costly constructor."""
+    message = object.__new__(kind)
+    message.__dict__ = values
+    return message
+
+
 class MessageReader:
     """Reads elements of one complex type into instances of its Spyne class.
 
@@ -161,13 +168,7 @@ class MessageReader:
                 problems.add(errors.required(prefix + name))
         if missing:
             problems.check()
-        return self.instance(values)
-
-    def instance(self, values: dict[str, Any]) -> Any:
-        """An instance of the Spyne class with these values, without Spyne's costly constructor."""
-        message = object.__new__(self._message)
-        message.__dict__ = values
-        return message
+        return instance(self._message, values)
 
     @staticmethod
     def _occurrence(field: _Field, element: Element, path: str, problems: Problems) -> Any:

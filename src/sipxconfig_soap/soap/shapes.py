@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.soap.xml import Element
 
-REMEMBERED = 128
+REMEMBERED = 64
 """Shapes that are kept for each service."""
 
 LONGEST = 2048
@@ -25,6 +25,11 @@ LONGEST = 2048
 
 # Possessive, so that there is one way only to match; what is blank belongs to the shape.
 _TEXT = re.compile(r">([ \t\n]*+[!-%'-;=?-~][ \t\n!-%'-;=?-~]*+)<")
+
+# An Envelope that begins with a Header without anything in it, as many scripts send it.
+_BARE_HEADER = re.compile(
+    rb"(?:<\?xml[^<>]*>)?\s*<[^<>]*>\s*<(?P<header>(?:[^\s<>/:]+:)?Header)\s*(?:/>|>\s*</(?P=header)\s*>)"
+)
 
 Meaning = TypeVar("Meaning")
 
@@ -43,8 +48,11 @@ class Shapes(Generic[Meaning]):
             charset: of its Content-Type header.
         """
         cut = _cut(body, charset)
-        meaning = None if cut is None else self._known.get(cut[0])
-        return None if cut is None or meaning is None else (meaning, cut[1])
+        if cut is None:
+            return None
+        shape, texts = cut
+        meaning = self._known.get(shape)
+        return None if meaning is None else (meaning, texts)
 
     def learn(
         self,
@@ -57,24 +65,25 @@ class Shapes(Generic[Meaning]):
         """Remember the shape of a request, unless it has anything unusual.
 
         Args:
-            body: the request, which was found to be a good one.
+            body: the request, in which its reader found nothing wrong.
             charset: of its Content-Type header.
             root: what the parser made of it.
             payload: the element inside ``root`` that the operation gets.
             make: works out the meaning, if it is one that does not depend on the texts.
         """
         cut = _cut(body, charset)
-        if cut is None or cut[0] in self._known or b"<!" in body:
+        if cut is None or b"<!" in body:
             return
-        # What stands in a Header may hold secrets in its attributes.
-        if any(part.children and part.name != "Body" for part in root.children):
+        shape, texts = cut
+        # Whatever else stands beside the Body may hold secrets in its attributes.
+        if shape in self._known or len(root.children) > 1 + (_BARE_HEADER.match(body) is not None):
             return
-        # All texts are the payload's, and these are all.
-        if cut[1] != ([] if payload is None else list(_texts(payload))):
+        # No text stands outside of the payload, and each was cut out whole.
+        if texts != ([] if payload is None else list(_texts(payload))):
             return
         if len(self._known) >= REMEMBERED:
             self._known.clear()
-        self._known[cut[0]] = make()
+        self._known[shape] = make()
 
 
 def _cut(body: bytes, charset: str | None) -> tuple[tuple[str | None, ...], list[str]] | None:

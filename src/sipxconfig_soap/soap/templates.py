@@ -9,13 +9,15 @@ requests are read each time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipxconfig_soap.errors import Refused
+from sipxconfig_soap.soap.reader import instance
 from sipxconfig_soap.soap.xml import Element
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _CONSTANTS = (str, int, bool, type(None))
 
@@ -72,9 +74,7 @@ class _Object:
             values[name] = texts[place]
         for name, part in self.others:
             values[name] = part.filled(texts)
-        filled = object.__new__(self.kind)
-        filled.__dict__ = values
-        return filled
+        return instance(self.kind, values)
 
 
 class _Varies(Exception):
@@ -89,45 +89,55 @@ def template_of(read: Callable[[Element | None], Any], payload: Element | None) 
             may refuse a text, but else what it makes must not depend on what is in it.
         payload: of a request that it has not refused; no element has both text and children.
     """
+    numbers = [count(), count()]
     try:
-        one, two = [read(_marked(payload, mark)) for mark in _MARKS]
-        return _compared(one, two)
+        one, two = [read(_marked(payload, *each)) for each in zip(_MARKS, numbers, strict=True)]
+        first, second = _MARKS
+        places = {(first.format(n), second.format(n)): n for n in range(next(numbers[0]))}
+        return _compared(one, two, places)
     except (Refused, _Varies):
         return None
 
 
-def _marked(payload: Element | None, mark: str) -> Element | None:
-    """A copy of the payload, with the mark and a number in place of each text."""
-    count = 0
-
-    def copy(element: Element) -> Element:
-        nonlocal count
-        copied = Element(element.namespace, element.name, element.attributes)
-        copied.text = element.text
-        if element.has_text:
-            copied.text = mark.format(count)
-            count += 1
-        copied.children = [copy(child) for child in element.children]
-        return copied
-
-    return None if payload is None else copy(payload)
+def _marked(payload: Element | None, mark: str, numbers: Iterator[int]) -> Element | None:
+    """A copy of the payload, with the mark and the next number in place of each text."""
+    if payload is None:
+        return None
+    copied = Element(payload.namespace, payload.name, payload.attributes)
+    copied.text = mark.format(next(numbers)) if payload.has_text else payload.text
+    for child in payload.children:
+        marked = _marked(child, mark, numbers)
+        if marked is not None:
+            copied.children.append(marked)
+    return copied
 
 
-def _compared(one: Any, two: Any) -> Template:
-    """The template of two values that were read from the same elements with other texts."""
+def _compared(one: Any, two: Any, places: Mapping[tuple[Any, Any], int]) -> Template:
+    """The template of two values that were read from the same elements with other texts.
+
+    Args:
+        one: the first value.
+        two: the second one.
+        places: the numbers of texts by the marks that stood for them.
+    """
     kind = type(one)
     if kind is not type(two):
         raise _Varies
     if kind in _CONSTANTS:
-        return _Constant(one) if one == two else _Text(_place(one, two))
+        if one == two:
+            return _Constant(one)
+        if (one, two) not in places:
+            raise _Varies
+        return _Text(places[one, two])
     if kind in (list, tuple):
         if len(one) != len(two):
             raise _Varies
-        return _Members(kind, tuple(map(_compared, one, two)))
+        members = zip(one, two, strict=True)
+        return _Members(kind, tuple(_compared(*pair, places) for pair in members))
     ones, twos = getattr(one, "__dict__", {}), getattr(two, "__dict__", None)
     if twos is None or ones.keys() != twos.keys():
         raise _Varies
-    parts = {name: _compared(ones[name], twos[name]) for name in ones}
+    parts = {name: _compared(ones[name], twos[name], places) for name in ones}
     return _Object(
         kind,
         {name: part.value for name, part in parts.items() if isinstance(part, _Constant)},
@@ -136,13 +146,3 @@ def _compared(one: Any, two: Any) -> Template:
             (name, part) for name, part in parts.items() if not isinstance(part, (_Constant, _Text))
         ),
     )
-
-
-def _place(one: Any, two: Any) -> int:
-    """The number of the text that stands here."""
-    first, second = _MARKS
-    start, _, end = first.partition("{}")
-    number = str(one).removeprefix(start).removesuffix(end)
-    if not number.isdigit() or (one, two) != (first.format(number), second.format(number)):
-        raise _Varies
-    return int(number)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import InputStream, WSGIEnvironment
 
+    from sipxconfig_soap.soap.faults import Fault
     from sipxconfig_soap.web.content import ContentType
 
 PIECE = 64 * 1024
@@ -70,10 +71,15 @@ def read_body(environ: WSGIEnvironment, framing: Framing, limit: int) -> bytes:
     if packed or length is None or length > PIECE:
         pieces = _pieces(stream, length)
         return _joined(_unpacked(_capped(pieces, limit)) if packed else pieces, limit)
+    if not length:
+        return b""
     # So nearly all requests come: announced, small, and there at the first look.
-    body = _piece(stream, length) if length else b""
-    missing = length - len(body)
-    return body + _joined(_pieces(stream, missing), limit) if missing else body
+    body = _piece(stream, length)
+    if len(body) == length:
+        return body
+    if not body:
+        raise _ended(length)
+    return body + _joined(_pieces(stream, length - len(body)), limit)
 
 
 def _length(environ: WSGIEnvironment) -> int | None:
@@ -101,12 +107,16 @@ def _too_large(limit: int) -> Refusal:
 def _piece(stream: InputStream, size: int) -> bytes:
     """So many bytes of the body, or fewer; none at its end."""
     try:
-        return stream.read(size)
+        return stream.read(size) or b""
     except ConnectionError:
         raise
     except Exception as error:
         # Servers have errors of their own for chunks that are none.
         raise client_fault("The request's body is damaged") from error
+
+
+def _ended(missing: int) -> Fault:
+    return client_fault(f"The request ends {missing} bytes before its announced length")
 
 
 def _pieces(stream: InputStream, length: int | None) -> Iterator[bytes]:
@@ -120,7 +130,7 @@ def _pieces(stream: InputStream, length: int | None) -> Iterator[bytes]:
             left -= len(piece)
         yield piece
     if left:
-        raise client_fault(f"The request ends {left} bytes before its announced length")
+        raise _ended(left)
 
 
 def _joined(pieces: Iterable[bytes], limit: int) -> bytes:

@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-
-def _nothing() -> Generator[bytes, None, None]:
-    yield from ()
-
-
-_NO_PIECES = _nothing()
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
@@ -47,6 +41,7 @@ class Exchange:
 
     __slots__ = (
         "_body",
+        "_chunks",
         "_complete",
         "_pieces",
         "_sent",
@@ -72,7 +67,8 @@ class Exchange:
         self._body: bytes | Refusal | Fault | None = None
         self._started = time.perf_counter()
         self._status: int | None = None
-        self._pieces = _NO_PIECES
+        self._chunks: Iterable[bytes] = ()
+        self._pieces = self._counted()
         self._sent = 0
         self._complete = False
 
@@ -107,16 +103,16 @@ class Exchange:
         headers = response.headers + ALWAYS
         if response.length is not None:
             headers.append(("Content-Length", str(response.length)))
+        # From here on nobody else holds what may be reading from the database.
+        self._chunks, response.chunks = response.chunks, ()
         start_response(STATUS_LINES[response.status], headers)
         self._status = response.status
         if self.request.method == "HEAD":
-            self._complete = True
-        else:
-            self._pieces = self._counted(response.chunks)
+            self._chunks, self._complete = (), True
         return self
 
-    def _counted(self, pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
-        for piece in pieces:
+    def _counted(self) -> Generator[bytes, None, None]:
+        for piece in self._chunks:
             self._sent += len(piece)
             yield piece
         self._complete = True
@@ -127,15 +123,20 @@ class Exchange:
     def close(self) -> None:
         """End it, wherever it stands: the server calls this when a client goes away, too."""
         # A list that is being read ends before the connection that it reads from is given back.
-        self._pieces.close()
-        self.session.close()
+        try:
+            self._chunks = ()
+            self._pieces.close()
+        finally:
+            self.session.close()
+        if not _logger.isEnabledFor(self.log_level):
+            return
         request = self.request
         method = request.method if request.method in _METHODS else "other"
         logs.event(
             _logger,
             self.log_level,
             "request",
-            _known(method, self.route, self._status, self.user, request.address),
+            _fields(method, self.route, self._status, self.user, request.address),
             ms=round((time.perf_counter() - self._started) * 1000, 1),
             bytes=self._sent,
             complete=None if self._complete else False,
@@ -143,6 +144,6 @@ class Exchange:
 
 
 @lru_cache(maxsize=1024)
-def _known(method: str, route: str, status: int | None, user: str | None, address: str) -> Known:
+def _fields(method: str, route: str, status: int | None, user: str | None, address: str) -> Known:
     """What the log says of a request that it says of many."""
     return logs.known(method=method, route=route, status=status, user=user, address=address)
