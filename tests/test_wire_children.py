@@ -291,6 +291,57 @@ def test_a_search_that_is_nil_and_has_content_is_no_search_for_everything(soap: 
     assert len(soap.operation("UserService", "findUser", {})) == 2
 
 
+@pytest.mark.parametrize(
+    ("service", "body", "field"),
+    [
+        (
+            "UserService",
+            f"<FindUser><search><byUserName {NIL}><b>1</b></byUserName></search></FindUser>",
+            "search.byUserName.b",
+        ),
+        (
+            "UserService",
+            f"<ManageUser><search/><deleteUser {NIL}><b>1</b></deleteUser></ManageUser>",
+            "deleteUser.b",
+        ),
+        (
+            "UserService",
+            f"<AddUser><user>{NAMED}<aliases/><aliases {NIL}><b/></aliases></user></AddUser>",
+            "aliases[1].b",
+        ),
+        (
+            "TestService",
+            f"<ResetServices><callGroup {NIL}><b/></callGroup></ResetServices>",
+            "callGroup.b",
+        ),
+    ],
+)
+def test_children_of_a_simple_value_are_refused_where_it_is_nil_too(
+    soap: Soap, service: str, body: str, field: str
+) -> None:
+    fault = refusal(soap, service, body)
+    assert fault.problems == [Problem("unknownElement", field)]
+    assert len(soap.operation("UserService", "findUser", {})) == 1
+
+
+@pytest.mark.parametrize("last", ["false", "", "0"])
+def test_of_a_simple_value_given_twice_only_the_last_is_judged(soap: Soap, last: str) -> None:
+    delete = f"<deleteUser>bad</deleteUser><deleteUser>true</deleteUser><deleteUser>{last}"
+    soap.call("UserService", f"<con:ManageUser><search/>{delete}</deleteUser></con:ManageUser>")
+
+
+def test_the_last_of_a_simple_value_given_twice_is_judged(soap: Soap) -> None:
+    delete = "<deleteUser>true</deleteUser><deleteUser>bad</deleteUser>"
+    fault = refusal(soap, "UserService", f"<ManageUser><search/>{delete}</ManageUser>")
+    assert fault.problems == [Problem("invalidValue", "deleteUser", "bad")]
+
+
+def test_children_of_a_simple_value_are_refused_though_another_one_follows(soap: Soap) -> None:
+    twice = "<byUserName>201<b/></byUserName><byUserName>superadmin</byUserName>"
+    fault = refusal(soap, "UserService", f"<FindUser><search>{twice}</search></FindUser>")
+    assert fault.problems == [Problem("unknownElement", "search.byUserName.b")]
+
+
 def test_a_nil_member_of_a_list_keeps_the_places_of_the_others(soap: Soap) -> None:
     aliases = f"<aliases {NIL}/><aliases/><aliases>a b</aliases><aliases> c </aliases>"
     fault = refusal(soap, "UserService", f"<AddUser><user>{NAMED}{aliases}</user></AddUser>")

@@ -247,6 +247,7 @@ MALFORMED = {
     "an attribute twice, by two prefixes": (
         "<a xmlns:x='urn:x' xmlns:y='urn:x' x:nil='1' y:nil='0'/>"
     ),
+    "any attribute twice, by two prefixes": "<a xmlns:x='urn:x' xmlns:y='urn:x' x:b='' y:b=''/>",
     "the prefix xmlns declared": "<a xmlns:xmlns='urn:x'/>",
     "the prefix xml for something else": "<a xmlns:xml='urn:x'/>",
     "something else for xml": "<a xmlns:x='http://www.w3.org/XML/1998/namespace'/>",

@@ -17,7 +17,7 @@ from sipxconfig_soap import errors
 from sipxconfig_soap.values import is_blank, parse_boolean, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sipxconfig_soap.errors import Problem, Problems
     from sipxconfig_soap.soap.xml import Element
@@ -40,6 +40,12 @@ def unknown_child(child: Element, prefix: str, type_name: str) -> Problem:
     return errors.unknown_element(prefix + name, name, type_name)
 
 
+def _refuse_children(element: Element, path: str, problems: Problems) -> None:
+    """A simple value has none."""
+    for child in element.children:
+        problems.add(unknown_child(child, f"{path}.", "a simple value"))
+
+
 def _scalar(convert: Callable[[str], Any], refusal: str) -> Callable[..., Any]:
     """Make the reader of a simple type from the conversion of its text.
 
@@ -49,8 +55,7 @@ def _scalar(convert: Callable[[str], Any], refusal: str) -> Callable[..., Any]:
     """
 
     def read(element: Element, path: str, problems: Problems) -> Any:
-        for child in element.children:
-            problems.add(unknown_child(child, f"{path}.", "a simple value"))
+        _refuse_children(element, path, problems)
         try:
             return convert(element.text)
         except ValueError:
@@ -101,6 +106,11 @@ class _Field:
     ignored_when_blank: bool
     read: Callable[[Element, str, Problems], Any]
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is a single value, of which the last one counts."""
+        return not self.repeated and not self.is_complex
+
 
 def instance(kind: type[Any], values: dict[str, Any]) -> Any:
     """An instance of a Spyne class with these values, without Spyne's costly constructor."""
@@ -143,7 +153,7 @@ class MessageReader:
             values[name] = []
         prefix = f"{path}." if path else ""
         seen: set[str] | None = None
-        for child in element.children if element is not None else ():
+        for child in self._counting(element.children) if element is not None else ():
             field = self._fields.get(child.name)
             if field is None:
                 problems.add(unknown_child(child, prefix, self._type_name))
@@ -170,13 +180,30 @@ class MessageReader:
             problems.check()
         return instance(self._message, values)
 
+    def _counting(self, children: Sequence[Element]) -> Sequence[Element]:
+        """Those that count: of a simple element that is given more than once only the last.
+
+        One with children counts all the same: these are unknown, and nothing sent is dropped.
+        """
+        last = {child.name: child for child in children}
+        if len(last) == len(children):
+            return children
+        simple = {name for name in last if (field := self._fields.get(name)) and field.is_simple}
+        return [
+            child
+            for child in children
+            if child.name not in simple or child is last[child.name] or child.children
+        ]
+
     @staticmethod
     def _occurrence(field: _Field, element: Element, path: str, problems: Problems) -> Any:
         if field.ignored_when_blank and _is_hollow(element):
             return None
         if element.attributes and element.nil:
-            # A search that is nil and says what to look for must not be taken for everything.
-            if field.is_complex and element.children:
+            if not field.is_complex:
+                _refuse_children(element, path, problems)
+            elif element.children:
+                # A search that is nil and says what to look for must not be taken for everything.
                 where = path or field.name
                 problems.add(errors.invalid_value(where, None, "is nil and has content"))
             return None

@@ -100,15 +100,14 @@ class _Namespaces:
 
     def meaningful(self, attributes: Mapping[str, str]) -> Attributes:
         """The attributes of an element that are kept; the prefixes of all must be declared."""
-        kept = {}
+        qualified = {}
         for name, value in attributes.items():
             if ":" in name and not name.startswith("xmlns:"):
                 expanded = self.expanded(name)
-                if expanded in kept:
+                if expanded in qualified:
                     raise _malformed(f"'{name[:100]}' stands twice, by two prefixes")
-                if expanded[1] in _MEANINGFUL:
-                    kept[expanded] = value
-        return kept
+                qualified[expanded] = value
+        return {name: value for name, value in qualified.items() if name[1] in _MEANINGFUL}
 
     def expanded(self, name: str) -> tuple[str, str]:
         """URI and local name of a name with a prefix."""
