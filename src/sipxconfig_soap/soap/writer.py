@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from spyne.model.complex import ComplexModelBase
 from spyne.model.primitive import Boolean, Integer32
 
-from sipxconfig_soap.soap.envelope import escape
+from sipxconfig_soap.soap.envelope import escape, needs_escape
 from sipxconfig_soap.soap.names import is_array, item_name
 from sipxconfig_soap.soap.types import NS
 from sipxconfig_soap.values import snake_case
@@ -79,46 +79,57 @@ def _complex(
     calls a function for each field takes three times as long. The source holds nothing but names
     of the contract.
     """
-    known: dict[str, Any] = {"escape": escape}
-    lines, places = [], []
-    for place, (field, kind) in enumerate(message.get_flat_type_info(message).items()):
-        expression = _member(field, kind, str(place), known)
-        lines.append(f"    value = item.{snake_case(field)}\n    text{place} = {expression}\n")
-        places.append(f"{{text{place}}}")
+    known: dict[str, Any] = {"escape": escape, "needs_escape": needs_escape}
+    fields = message.get_flat_type_info(message).items()
+    lines = [f"value{place} = item.{snake_case(field)}" for place, (field, _) in enumerate(fields)]
+    texts = [f"value{place}" for place, (_, kind) in enumerate(fields) if _is_text(kind)]
+    if texts:
+        # One look at all of them; a null among them is "None", which does no harm.
+        together = "".join(f"{{{text}}}" for text in texts)
+        lines.append(f'if needs_escape(f"{together}"):')
+        lines += [f"    {text} = {text} and escape({text})" for text in texts]
+    for place, (field, kind) in enumerate(fields):
+        lines.append(f"text{place} = {_member(field, kind, str(place), known)}")
     known["opening"] = f"<{name}{attributes}>"
-    answer = f'f"{{opening}}{"".join(places)}</{name}>"'
-    source = f"def write(item):\n{''.join(lines)}    return {answer}\n"
+    places = "".join(f"{{text{place}}}" for place in range(len(fields)))
+    lines.append(f'return f"{{opening}}{places}</{name}>"')
+    source = "\n    ".join(["def write(item):", *lines])
     exec(compile(source, f"<writer of {message.get_type_name()}>", "exec"), known)  # noqa: S102 - see above
     write: Callable[[Any], str] = known["write"]
     return write
 
 
 def _member(name: str, kind: Any, place: str, known: dict[str, Any]) -> str:
-    """The expression that writes the member ``value``; null is left out, or nil (wire.md §4).
+    """The expression that writes a member; null is left out, or nil (wire.md §4).
 
     Args:
         name: of the element.
         kind: its type.
-        place: ends the names of what the expression needs to know.
+        place: ends the names of its value, in which texts are escaped, and of what the expression
+            needs to know.
         known: takes that up.
     """
+    value = f"value{place}"
     attributes = kind.Attributes
     nil = getattr(attributes, "nil_when_null", False)
     known[f"absent{place}"] = f'<{name} xsi:nil="true"/>' if nil else ""
-    absent = f"absent{place} if value is None else "
+    absent = f"absent{place} if {value} is None else "
     if attributes.max_occurs > 1:
         known[f"write{place}"] = _repeated(name, kind)
-        return f'write{place}(value) if value else ""'
+        return f'write{place}({value}) if {value} else ""'
     if issubclass(kind, ComplexModelBase):
         known[f"write{place}"] = _complex(name, kind.__orig__ or kind)
-        return f"write{place}(value)"
+        return f"write{place}({value})"
     if issubclass(kind, Boolean):
         true, false = f"<{name}>true</{name}>", f"<{name}>false</{name}>"
-        return f'{absent}"{true}" if value else "{false}"'
-    if issubclass(kind, Integer32):
-        return f'{absent}f"<{name}>{{value}}</{name}>"'
-    # Most texts are letters and digits; the function is for the others.
-    return f'{absent}f"<{name}>{{value if value.isalnum() else escape(value)}}</{name}>"'
+        return f'{absent}"{true}" if {value} else "{false}"'
+    return f'{absent}f"<{name}>{{{value}}}</{name}>"'
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether a member is a single text."""
+    single = kind.Attributes.max_occurs == 1
+    return single and not issubclass(kind, (ComplexModelBase, Boolean, Integer32))
 
 
 def _repeated(name: str, kind: Any) -> Callable[[Sequence[Any]], str]:
@@ -129,8 +140,10 @@ def _repeated(name: str, kind: Any) -> Callable[[Sequence[Any]], str]:
     opening, closing = f"<{name}>", f"</{name}>"
     between = closing + opening
 
-    def write_texts(values: Iterable[str]) -> str:
-        return f"{opening}{between.join(map(escape, values))}{closing}"
+    def write_texts(values: Sequence[str]) -> str:
+        if needs_escape("".join(values)):
+            values = list(map(escape, values))
+        return f"{opening}{between.join(values)}{closing}"
 
     # Of permissions there are few combinations, however many users have them.
     known = lru_cache(maxsize=64)(write_texts)
