@@ -28,7 +28,8 @@ _TEXT = re.compile(r">([ \t\n]*+[!-%'-;=?-~][ \t\n!-%'-;=?-~]*+)<")
 
 # An Envelope that begins with a Header without anything in it, as many scripts send it.
 _BARE_HEADER = re.compile(
-    rb"(?:<\?xml[^<>]*>)?\s*<[^<>]*>\s*<(?P<header>(?:[^\s<>/:]+:)?Header)\s*(?:/>|>\s*</(?P=header)\s*>)"
+    rb"(?:<\?xml[^<>]*>)?\s*<[^<>]*>\s*"
+    rb"<(?P<header>(?:[^\s<>/:]+:)?Header)\s*(?:/>|>\s*</(?P=header)\s*>)"
 )
 
 Meaning = TypeVar("Meaning")

@@ -24,6 +24,7 @@ MAX_MEMBERS = 100
 """Parts of a packed body: gzip allows any number, and each costs time even when empty."""
 
 _LENGTH = re.compile(r"[0-9]+\Z")
+# Digits of a length that no limit reaches; the text of a header may have thousands.
 _LONG = 18
 _GZIP = 16 + zlib.MAX_WBITS
 
