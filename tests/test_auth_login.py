@@ -9,7 +9,7 @@ import pytest
 from passlib.hash import argon2
 
 from sipxconfig_soap.domain import accounts, pins
-from sipxconfig_soap.domain.accounts import Account, find_account
+from sipxconfig_soap.domain.accounts import find_account
 from sipxconfig_soap.web import credentials
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from tests.support.client import Client, basic
@@ -337,8 +337,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "CAPACITY", 10)
     logins = VerifiedLogins()
     for number in range(100):
-        account = Account(number, f"user{number}", "hash", administrator=True)
-        logins.remember(login_of(f"user{number}", "1"), account)
+        logins.remember(login_of(f"user{number}", "1"), "hash")
     assert len(logins) == 10
     assert logins.knows(login_of("user99", "1"), "hash")
     assert not logins.knows(login_of("user0", "1"), "hash")
@@ -346,7 +345,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_two_logins_are_taken_for_each_other() -> None:
     logins = VerifiedLogins()
-    logins.remember(login_of("ab", "c"), Account(1, "ab", "hash", administrator=True))
+    logins.remember(login_of("ab", "c"), "hash")
     for user_name, pin, pin_hash in (
         ("a", "bc", "hash"),
         ("ab", "ch", "ash"),

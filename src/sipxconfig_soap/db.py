@@ -21,8 +21,8 @@ from sqlalchemy import exc
 
 from sipxconfig_soap import logs
 from sipxconfig_soap.connections import CONNECT_TIMEOUT, Connections, NoneFree
-from sipxconfig_soap.errors import Unavailable, Unconfirmed
-from sipxconfig_soap.prepared import NOT_SO, OUTDATED, SHORT, Prepared, guarded, run
+from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.prepared import OUTDATED, SHORT, Prepared, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -166,15 +166,12 @@ class Database:
 class Session:
     """One request's hold on one connection."""
 
-    __slots__ = ("_away", "_confirmed", "_connections", "_held", "_required", "_used")
+    __slots__ = ("_connections", "_held", "_used")
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._held: Held | None = None
         self._used = False
-        self._required: Step | None = None
-        self._confirmed: Callable[[], None] = _nothing
-        self._away = False
 
     def __enter__(self) -> Self:
         return self
@@ -193,64 +190,16 @@ class Session:
             held, self._held = self._held, None
             self._connections.give_back(held)
 
-    def require(self, step: Step, confirmed: Callable[[], None]) -> None:
-        """Rely on something, which is looked at together with the next statement.
-
-        Args:
-            step: of a statement made by `sipxconfig_soap.prepared.requiring`.
-            confirmed: called when it is known to be so.
-        """
-        self._required, self._confirmed = step, confirmed
-
-    @property
-    def relies(self) -> bool:
-        """Whether something is required that is not confirmed yet."""
-        return self._required is not None
-
-    def forget(self) -> None:
-        """Require nothing any more, since nothing is going to be done."""
-        self._required = None
-
-    def confirm(self) -> None:
-        """See that what was required is so, unless a statement has shown it already.
-
-        Raises:
-            Unavailable: the database is away.
-            Unconfirmed: it is not so.
-        """
-        if self._required is not None:
-            if self._away:
-                # Asking again would only take as long again.
-                raise Unavailable
-            self._fetch(self._required)
-
     def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of an answer that is known to be small, in one round trip.
 
         Raises:
             Unavailable: the database is away.
-            Unconfirmed: what was required is not so.
         """
-        step = prepared.with_values(values)
-        return self._fetch(step if self._required is None else guarded(step, self._required))
-
-    def _fetch(self, step: Step) -> list[tuple[Any, ...]]:
-        """Run a statement, which looks at what is required, if anything is."""
-        required = self._required
         try:
-            rows = self._run(step)
+            return self._run(prepared.with_values(values))
         except _AWAY as error:
-            self._away = True
             raise _unavailable(error) from error
-        except NOT_SO as error:
-            if required is not None:
-                raise Unconfirmed from error
-            raise
-        if required is not None and rows:
-            # What failed in any way has confirmed nothing, and without rows nobody may have looked.
-            self._required = None
-            self._confirmed()
-        return rows
 
     def _run(self, step: Step) -> list[tuple[Any, ...]]:
         """Run a statement on a connection that lives."""
@@ -273,14 +222,12 @@ class Session:
 
         Raises:
             Unavailable: the database is away; also while rows are being fetched.
-            Unconfirmed: what was required is not so; never while rows are being fetched.
         """
         if not reading.is_long:
             rows = self.fetch(reading.short, values)
             if len(rows) <= SHORT:
                 return rows
             reading.is_long = True
-        self.confirm()
         return self._stream(reading, values)
 
     def _stream(self, reading: Reading, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -307,10 +254,8 @@ class Session:
 
         Raises:
             Unavailable: the database is away, or it found a deadlock at every try.
-            Unconfirmed: what was required is not so.
         """
         with _availability:
-            self.confirm()
             if not self._used:
                 # Only what has changed nothing can be done again on another connection.
                 self.fetch(_NOTHING, {})
@@ -348,10 +293,6 @@ class Session:
         if link.driver.autocommit != autocommit:
             link.driver.autocommit = autocommit
         return link
-
-
-def _nothing() -> None:
-    """Nothing was required."""
 
 
 _NOTHING = Prepared(sa.select(sa.literal_column("1")))

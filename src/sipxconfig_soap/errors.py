@@ -41,10 +41,6 @@ class Problem:
     sentence: str
 
 
-class Unconfirmed(Exception):
-    """What a request relied on is not so; nothing has been done yet."""
-
-
 class Refused(Exception):
     """The operation is known but its input is refused: nothing has been changed."""
 

@@ -10,13 +10,14 @@ import time
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-from psycopg2.errors import DivisionByZero, FeatureNotSupported, InvalidSqlStatementName
+from psycopg2.errors import FeatureNotSupported, InvalidSqlStatementName
 from psycopg2.extensions import AsIs
 from sqlalchemy.dialects import postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import sqlalchemy as sa
 
 SHORT = 500
 """Rows up to which an answer is fetched in one piece, and that a longer one fetches at a time."""
@@ -81,7 +82,6 @@ class Prepared:
 
     Attributes:
         name: of the statement on a connection.
-        size: how many parameters it has.
         execute: runs it, with ``%s`` for each parameter.
     """
 
@@ -89,14 +89,9 @@ class Prepared:
 
     def __init__(self, statement: sa.ClauseElement, columns: Sequence[str] = ()) -> None:
         self._sql = Sql(statement, columns)
-        self._set_up(len(self._sql.parameters))
-
-    def _set_up(self, size: int) -> None:
         self.name = f"prepared_{next(self._numbers)}"
-        self.size = size
-        marks = ", ".join(["%s"] * size)
+        marks = ", ".join(["%s"] * len(self._sql.parameters))
         self.execute = f"EXECUTE {self.name} ({marks})" if marks else f"EXECUTE {self.name}"
-        self._behind: dict[Prepared, Prepared] = {}
 
     def with_values(self, values: Mapping[str, Any]) -> Step:
         """The statement with its parameters, ready to be run."""
@@ -104,55 +99,9 @@ class Prepared:
 
     def prepare(self, cursor: Any) -> None:
         """Have the statement planned on the cursor's connection."""
-        cursor.execute(f"PREPARE {self.name} AS ".encode() + self.numbered(cursor))
-
-    def numbered(self, cursor: Any, first: int = 1) -> bytes:
-        """The text with ``$1`` and so on for the parameters.
-
-        Args:
-            cursor: of psycopg2.
-            first: number of the first one.
-        """
-        marks = {name: AsIs(f"${n}") for n, name in enumerate(self._sql.parameters, first)}
+        marks = {name: AsIs(f"${n}") for n, name in enumerate(self._sql.parameters, 1)}
         text: bytes = cursor.mogrify(self._sql.text, {**self._sql.constants, **marks} or None)
-        return text
-
-    def behind(self, guard: Prepared) -> Prepared:
-        """This reading statement, but failing with `NOT_SO` unless the guard's condition is true.
-
-        PostgreSQL looks at the guard before it returns a row; where there is none, it may not have
-        looked at it.
-
-        Args:
-            guard: made by `requiring`; its parameters come first.
-        """
-        guarded = self._behind.get(guard)
-        if guarded is None:
-            guarded = self._behind[guard] = _Guarded(self, guard)
-        return guarded
-
-
-class _Guarded(Prepared):
-    """See `Prepared.behind`."""
-
-    def __init__(self, statement: Prepared, guard: Prepared) -> None:
-        self._statement, self._guard = statement, guard
-        self._set_up(guard.size + statement.size)
-
-    def numbered(self, cursor: Any, first: int = 1) -> bytes:
-        return b"SELECT * FROM (%b) AS answer WHERE (%b) = 1" % (
-            self._statement.numbered(cursor, first + self._guard.size),
-            self._guard.numbered(cursor, first),
-        )
-
-
-def requiring(truth: sa.ColumnElement[bool]) -> Prepared:
-    """A statement that returns 1, or fails with `NOT_SO` unless something is true."""
-    return Prepared(sa.select(sa.literal_column("1") / sa.case((truth, 1), else_=0)))
-
-
-NOT_SO = DivisionByZero
-"""The error of a statement that was made by `requiring`."""
+        cursor.execute(f"PREPARE {self.name} AS ".encode() + text)
 
 
 OUTDATED = (FeatureNotSupported, InvalidSqlStatementName)
@@ -161,12 +110,6 @@ OUTDATED = (FeatureNotSupported, InvalidSqlStatementName)
 
 Step = tuple[Prepared, tuple[Any, ...]]
 """A prepared statement and its arguments, in the statement's order."""
-
-
-def guarded(step: Step, guard: Step) -> Step:
-    """This reading step, but only if the guard lets it; see `Prepared.behind`."""
-    (statement, arguments), (condition, required) = step, guard
-    return statement.behind(condition), required + arguments
 
 
 def run(link: Link, *steps: Step) -> list[tuple[Any, ...]]:

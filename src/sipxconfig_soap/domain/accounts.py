@@ -9,13 +9,12 @@ import sqlalchemy as sa
 from sipxconfig_soap.domain import audit, grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ensure_built_in, permissions
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
-from sipxconfig_soap.domain.users import is_superadmin, new_sip_password, users
-from sipxconfig_soap.prepared import Prepared, requiring
+from sipxconfig_soap.domain.users import new_sip_password, users
+from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
     from sipxconfig_soap.db import Session
     from sipxconfig_soap.domain.work import Work
-    from sipxconfig_soap.prepared import Step
 
 ADMINISTRATORS = "administrators"
 """The group whose members may configure the system."""
@@ -51,25 +50,6 @@ _ACCOUNT = Prepared(
         grants.administrator(users.c.id, users.c.user_name),
     ).where(users.c.user_name == sa.bindparam("login", type_=sa.Text))
 )
-
-
-_SAME = (
-    users.c.id == sa.bindparam("user", type_=sa.BigInteger),
-    users.c.user_name == sa.bindparam("login", type_=sa.Text),
-    users.c.pin_hash == sa.bindparam("stored", type_=sa.Text),
-)
-_UNCHANGED = requiring(
-    sa.exists().where(*_SAME, grants.administrator(users.c.id, users.c.user_name))
-)
-_UNCHANGED_SUPERADMIN = requiring(sa.exists().where(*_SAME))
-"""By that name one always is an administrator, so nothing else need be looked at."""
-
-
-def unchanged(account: Account) -> Step:
-    """Requires that this administrator is still one, by the same name and PIN."""
-    values = {"user": account.id, "login": account.user_name, "stored": account.pin_hash}
-    same = _UNCHANGED_SUPERADMIN if is_superadmin(account.user_name) else _UNCHANGED
-    return same.with_values(values)
 
 
 def find_account(session: Session, user_name: str) -> Account | None:

@@ -145,7 +145,6 @@ class Finder:
         Raises:
             Refused: something is wrong with the request.
             Unavailable: the database is away.
-            Unconfirmed: what the session was required to confirm is not so.
         """
         by, value = criterion
         if by is None:

@@ -52,12 +52,9 @@ class Call:
         Raises:
             Refused: the input is refused, and nothing has been changed.
             Unavailable: the database is away.
-            Unconfirmed: what the session was required to confirm is not so.
         """
         if not operation.writes:
             return operation.function(Query(self.session, self.rules, problems), *arguments)
-        # Who is not known to be an administrator has attempted nothing yet.
-        self.session.confirm()
         try:
             touched = self.session.write(
                 lambda connection: self._change(connection, service, operation, arguments, problems)

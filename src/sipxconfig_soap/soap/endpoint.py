@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipxconfig_soap import incident
-from sipxconfig_soap.errors import Problems, Refused, Unavailable, Unconfirmed
+from sipxconfig_soap.errors import Problems, Refused, Unavailable
 from sipxconfig_soap.soap import faults, writer
 from sipxconfig_soap.soap.envelope import SOAP11, SOAP12, SoapVersion
 from sipxconfig_soap.soap.reader import message_reader, unknown_child
@@ -48,7 +48,6 @@ class Caller(Protocol):
         Raises:
             Refused: the input is refused; ``problems`` of reading it are among the reasons.
             Unavailable: the database is away.
-            Unconfirmed: who calls is not who it was taken for, and nothing has been done.
         """
 
 
@@ -124,16 +123,13 @@ class Endpoint:
     def call(
         self, body: bytes, charset: str | None, caller: Caller, *, soap12_hint: bool = False
     ) -> Reply:
-        """Answer a request; with a SOAP message, unless the caller turns out to be nobody.
+        """Answer a request with a SOAP message.
 
         Args:
             body: the request, unpacked.
             charset: of its Content-Type header, None when that names none.
             caller: carries the operation out.
             soap12_hint: whether a request too broken to tell should get a fault of SOAP 1.2.
-
-        Raises:
-            Unconfirmed: by the caller, who relied on what is not so.
         """
         version = SOAP12 if soap12_hint else SOAP11
         try:
@@ -158,8 +154,6 @@ class Endpoint:
             raised = faults.refusal(refused)
         except Unavailable:
             raised = faults.unavailable()
-        except Unconfirmed:
-            raise
         except Exception as error:  # noqa: BLE001  the net below every call: reported, answered
             incident.report(caller.reference, error)
             raised = faults.internal(caller.reference)

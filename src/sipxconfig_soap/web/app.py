@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident
 from sipxconfig_soap.domain.rules import Rules
-from sipxconfig_soap.errors import Unavailable, Unconfirmed
+from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.services import build_endpoints
 from sipxconfig_soap.services.call import Call
 from sipxconfig_soap.soap import faults
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from sipxconfig_soap.settings import Settings
     from sipxconfig_soap.soap.endpoint import Endpoint
 
-BELIEVED = 64 * 1024
-"""Bytes of a body that is read before who calls is confirmed; it has come already."""
-
 _READ = "GET, HEAD, OPTIONS"
 _CALL = f"{_READ}, POST"
 _ENTRANCES = frozenset({"/", "/sipxconfig", "/sipxconfig/"})
@@ -75,12 +72,7 @@ class _Edge:
     def _answer(self, exchange: Exchange) -> Response:
         """Whatever happens, an answer; only a client that is gone gets none."""
         try:
-            try:
-                return self._confirmed(exchange)
-            except Unconfirmed:
-                # Nothing has been done; now find out who calls before anything else.
-                exchange.distrust()
-                return self._confirmed(exchange)
+            return self._route(exchange)
         except Refusal as refusal:
             return refusal.response
         except BadHost:
@@ -95,18 +87,6 @@ class _Edge:
             incident.report(exchange.reference, error)
             raised = faults.internal(exchange.reference)
         return _fault(exchange.request, raised)
-
-    def _confirmed(self, exchange: Exchange) -> Response:
-        """An answer that is fit to be sent: who calls was not only believed to be somebody."""
-        try:
-            try:
-                return self._route(exchange)
-            finally:
-                exchange.session.confirm()
-        except (Unavailable, ConnectionError):
-            if exchange.session.relies:
-                exchange.distrust()
-            raise
 
     def _route(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -134,7 +114,7 @@ class _Edge:
             return _wsdl(endpoint, exchange)
         if request.method == "POST" and is_cross_site(request, self._settings):
             return plain(403, "Requests made by pages of other sites are refused.")
-        account = self._gate.authenticate(request, exchange.session, on_trust=exchange.on_trust)
+        account = self._gate.authenticate(request, exchange.session)
         exchange.user = account.user_name
         if not name:
             return _resource(request) or self._pages.services(request)
@@ -160,15 +140,7 @@ class _Edge:
         environ = request.environ
         limit = self._settings.max_request_bytes
         content_type = read_content_type(environ.get("CONTENT_TYPE", ""))
-
-        def read() -> bytes:
-            framing = framing_of(environ, content_type, limit)
-            if framing.length is None or framing.length > BELIEVED or "HTTP_EXPECT" in environ:
-                # It may take its time to come in, and nobody gets that on trust.
-                exchange.session.confirm()
-            return read_body(environ, framing, limit)
-
-        body = exchange.body(read)
+        body = read_body(environ, framing_of(environ, content_type, limit), limit)
         call = Call(
             session=exchange.session,
             administrator=account.user_name,

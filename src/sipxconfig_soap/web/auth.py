@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import logs
@@ -37,9 +36,7 @@ class Gate:
         self._throttle = throttle
         self._verified = verified
 
-    def authenticate(
-        self, request: Request, session: Session, *, on_trust: bool = False
-    ) -> Account:
+    def authenticate(self, request: Request, session: Session) -> Account:
         """Find out which administrator calls.
 
         The user is looked at on every request, so that another PIN, a lost permission and a deleted
@@ -48,22 +45,12 @@ class Gate:
         Args:
             request: with the login in it.
             session: of the request.
-            on_trust: whether an administrator who logged in a moment ago is believed to be one
-                still: the session is required to confirm that with its first statement.
 
         Raises:
             Refusal: with 401, 403 or 429.
             Unavailable: the database is away.
         """
-        header = request.header("HTTP_AUTHORIZATION")
-        remembered = self._verified.of_header(header) if on_trust and header else None
-        if remembered is not None and remembered.account.administrator:
-            name = remembered.account.user_name
-            _hold(self._throttle.pause(name, request.address))
-            succeeded = partial(self._throttle.succeeded, name, request.address)
-            session.require(remembered.unchanged, succeeded)
-            return remembered.account
-        login = read_basic(header)
+        login = read_basic(request.header("HTTP_AUTHORIZATION"))
         if login is None:
             raise Refusal(self._unauthorized())
         _hold(self._throttle.pause(login.counted_as, request.address))
@@ -94,7 +81,7 @@ class Gate:
                 raise Refusal(self._unauthorized())
             if verdict.rehash:
                 stored = _rehash(login, account, session)
-            self._verified.remember(login, account._replace(pin_hash=stored))
+            self._verified.remember(login, stored)
 
     def _unauthorized(self) -> Response:
         return plain(401, "Log in as an administrator.", [("WWW-Authenticate", self._challenge)])

@@ -8,12 +8,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident, logs
-from sipxconfig_soap.soap.faults import Fault
 from sipxconfig_soap.web.packing import packed
-from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES, Refusal
+from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from wsgiref.types import StartResponse
 
     from sipxconfig_soap.db import Session
@@ -36,11 +35,9 @@ class Exchange:
         route: what was asked for, in our words: a client's path is never logged.
         user: the administrator who has logged in.
         log_level: of the line in the log.
-        on_trust: whether who logged in a moment ago is believed, until the first statement shows.
     """
 
     __slots__ = (
-        "_body",
         "_chunks",
         "_complete",
         "_pieces",
@@ -48,7 +45,6 @@ class Exchange:
         "_started",
         "_status",
         "log_level",
-        "on_trust",
         "reference",
         "request",
         "route",
@@ -63,37 +59,12 @@ class Exchange:
         self.route = "unknown"
         self.user: str | None = None
         self.log_level = logging.INFO
-        self.on_trust = True
-        self._body: bytes | Refusal | Fault | None = None
         self._started = time.perf_counter()
         self._status: int | None = None
         self._chunks: Iterable[bytes] = ()
         self._pieces = self._counted()
         self._sent = 0
         self._complete = False
-
-    def distrust(self) -> None:
-        """Who calls is not known, and nothing is going to be done before it is."""
-        self.session.forget()
-        self.on_trust, self.user = False, None
-
-    def body(self, read: Callable[[], bytes]) -> bytes:
-        """The body of the request: read once, however often it is asked for.
-
-        Raises:
-            Refusal: what reading it ended with, each time.
-            Fault: likewise.
-        """
-        body = self._body
-        if body is None:
-            try:
-                body = read()
-            except (Refusal, Fault) as error:
-                body = error
-            self._body = body
-        if isinstance(body, bytes):
-            return body
-        raise body
 
     def deliver(self, response: Response, start_response: StartResponse) -> Exchange:
         """Start the answer; its body follows by iteration. HEAD gets the head alone."""

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+from cachetools import LRUCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +45,6 @@ NAME_SECONDS = 60
 LOGIN_REMEMBERED = 86_400
 """Seconds for which an address counts as one from which a user logs in."""
 
-LOGIN_NOTED = 60
-"""Seconds after a login for which another one is not noted again."""
-
 CAPACITY = 20_000
 """Entries of each kind that are kept; beyond that the ones longest untouched are dropped."""
 
@@ -54,23 +53,6 @@ TURNS = 64
 
 _Login = tuple[str, str]
 """A user name and an address."""
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class _Recent(OrderedDict[K, V]):
-    """A dictionary that holds what was touched most recently."""
-
-    def __init__(self, capacity: int) -> None:
-        super().__init__()
-        self._capacity = capacity
-
-    def put(self, key: K, value: V) -> None:
-        self[key] = value
-        self.move_to_end(key)
-        if len(self) > self._capacity:
-            self.popitem(last=False)
 
 
 class _Row:
@@ -146,10 +128,10 @@ class Throttle:
     ) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._rows: _Recent[_Login, _Row] = _Recent(capacity)
-        self._places: _Recent[str, _Place] = _Recent(capacity)
-        self._names: _Recent[str, deque[float]] = _Recent(capacity)
-        self._logins: _Recent[_Login, float] = _Recent(capacity)
+        self._rows: LRUCache[_Login, _Row] = LRUCache(capacity)
+        self._places: LRUCache[str, _Place] = LRUCache(capacity)
+        self._names: LRUCache[str, deque[float]] = LRUCache(capacity)
+        self._logins: LRUCache[_Login, float] = LRUCache(capacity)
         self._turns = tuple(Lock() for _ in range(TURNS))
 
     def turn(self, name: str) -> Lock:
@@ -162,8 +144,6 @@ class Throttle:
 
     def pause(self, name: str, address: str) -> int:
         """Whole seconds that an attempt has to wait; 0 when it may be examined now."""
-        if not self._has_failed(name, address):
-            return 0
         with self._lock:
             return self._pause(name, address, self._clock())
 
@@ -183,30 +163,22 @@ class Throttle:
             now = self._clock()
             row = self._rows.get((name, address)) or _Row()
             row.add(now)
-            self._rows.put((name, address), row)
+            self._rows[name, address] = row
             place = self._places.get(address) or _Place()
             place.add(now)
-            self._places.put(address, place)
+            self._places[address] = place
             times = self._names.get(name) or deque(maxlen=NAME_FAILURES)
             times.append(now)
-            self._names.put(name, times)
+            self._names[name] = times
 
     def succeeded(self, name: str, address: str) -> None:
         """An attempt has been examined, and the password was right."""
-        login = self._logins.get((name, address))
-        fresh = login is not None and self._clock() - login < LOGIN_NOTED
-        if fresh and not self._has_failed(name, address):
-            return
         with self._lock:
             self._rows.pop((name, address), None)
             place = self._places.get(address)
             if place is not None:
                 place.end()
-            self._logins.put((name, address), self._clock())
-
-    def _has_failed(self, name: str, address: str) -> bool:
-        """Whether there is anything that may start a pause; most often there is not."""
-        return (name, address) in self._rows or address in self._places or name in self._names
+            self._logins[name, address] = self._clock()
 
     def _pause(self, name: str, address: str, now: float) -> int:
         row = self._rows.get((name, address))
