@@ -11,7 +11,7 @@ import shutil
 import signal
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+
+PREPARE_STATEMENTS = os.environ.get("TEST_PREPARE_STATEMENTS", "true") == "true"
+"""Whether this run's server prepares statements; the tests pass either way."""
 
 OWN_BASE = "sipxconfig-soap-tests-"
 
@@ -117,9 +120,23 @@ def created_database(
 @pytest.fixture(scope="session")
 def pool(database_url: str) -> Iterator[Database]:
     """The engine of this process."""
-    database = Database(database_url, pool_size=24)
+    database = Database(database_url, pool_size=24, prepare_statements=PREPARE_STATEMENTS)
     yield database
     database.dispose()
+
+
+@pytest.fixture
+def make_database(database_url: str) -> Iterator[Callable[..., Database]]:
+    """Makes engines of their own on the test's database."""
+    made: list[Database] = []
+
+    def make(**arguments: Any) -> Database:
+        made.append(Database(database_url, **arguments))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -197,7 +214,11 @@ def run_server(
     """Starts a server on a free port, on the test's database, as an administrator would."""
 
     def run(**environment: str) -> AbstractContextManager[RunningServer]:
-        return serve(tmp_path, {"SIPXCONFIG_DATABASE_URL": database_url} | environment)
+        own = {
+            "SIPXCONFIG_DATABASE_URL": database_url,
+            "SIPXCONFIG_PREPARE_STATEMENTS": str(PREPARE_STATEMENTS).lower(),
+        }
+        return serve(tmp_path, own | environment)
 
     return run
 

@@ -10,21 +10,17 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 import sqlalchemy as sa
 
-from sipxconfig_soap.db import Session
 from sipxconfig_soap.errors import Unavailable
-from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.soap.endpoint import Endpoint
 from tests.support.client import Client, basic
 from tests.support.soap import HEAD, TAIL, envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sipxconfig_soap.db import Database
 
 PATH = "/sipxconfig/services/UserService"
 ALL_USERS = envelope("<con:FindUser/>")
-PID = Prepared(sa.select(sa.func.pg_backend_pid()))
+PID = sa.select(sa.func.pg_backend_pid())
 
 ADD_USERS = """
     WITH added AS (
@@ -66,8 +62,10 @@ class Answer:
 
 
 def held(database: Database) -> int:
-    """Connections that sessions hold."""
-    return database.connections.in_use
+    """Connections that are in use."""
+    pool = database.reads.pool
+    assert isinstance(pool, sa.QueuePool)
+    return pool.checkedout()
 
 
 def busy(database: Database) -> int:
@@ -83,7 +81,6 @@ def test_a_long_list_leaves_in_pieces(client: Client, database: Database) -> Non
     assert answer.status == "200 OK"
     assert "Content-Length" not in answer.headers
     pieces = list(answer.pieces)
-    assert held(database) == 1
     answer.pieces.close()
     assert held(database) == 0
     assert len(pieces) > 3
@@ -98,8 +95,8 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
     client: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
-    with database.session() as session:
-        before = session.fetch(PID, {})
+    with database.reading() as connection:
+        before = connection.scalar(PID)
     answer = Answer(client, ALL_USERS)
     piece = next(iter(answer.pieces))
     answer.pieces.close()
@@ -108,44 +105,14 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
     (record,) = caplog.records
     fields = record.__dict__["sipxconfig_fields"]
     assert (fields["bytes"], fields["complete"]) == (len(piece), False)
-    # The list ended before its connection was given back, which so is of use to others.
-    with database.session() as session:
-        assert session.fetch(PID, {}) == before
-
-
-@pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What has ended, in its order: reading a list, and its session."""
-    order: list[str] = []
-    stream, close = Session._stream, Session.close
-
-    def watched(*arguments: Any) -> Iterator[Any]:
-        try:
-            yield from stream(*arguments)
-        finally:
-            order.append("list")
-
-    def closing(session: Session) -> None:
-        order.append("session")
-        close(session)
-
-    monkeypatch.setattr(Session, "_stream", watched)
-    monkeypatch.setattr(Session, "close", closing)
-    return order
+    # Its connection is of use to others.
+    with database.reading() as connection:
+        assert connection.scalar(PID) == before
 
 
 @pytest.mark.usefixtures("many_users")
-@pytest.mark.parametrize("taken", [0, 1, 100_000])
-def test_a_list_ends_before_its_session(client: Client, ended: list[str], taken: int) -> None:
-    answer = Answer(client, ALL_USERS)
-    list(islice(answer.pieces, taken))
-    answer.pieces.close()
-    assert ended == ["list", "session"]
-
-
-@pytest.mark.usefixtures("many_users")
-def test_a_list_that_cannot_be_begun_ends_before_its_session(
-    client: Client, ended: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_list_that_cannot_be_begun_leaves_nothing_behind(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise OSError("no way to the client")
@@ -153,7 +120,8 @@ def test_a_list_that_cannot_be_begun_ends_before_its_session(
     monkeypatch.setattr(Answer, "_start", fail)
     with pytest.raises(OSError, match="no way"):
         Answer(client, ALL_USERS)
-    assert ended == ["list", "session"]
+    assert held(database) == 0
+    assert busy(database) == 0
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])

@@ -63,8 +63,7 @@ class Queue:
         self._database = database
 
     def write(self, work: Callable[[sa.Connection], Any]) -> Any:
-        with self._database.session() as session:
-            return session.write(work)
+        return self._database.change(work)
 
     def files(self, worker: int = ME) -> list[Claimed]:
         return list(self.write(lambda c: queue.claim_files(c, worker, 100)))

@@ -103,6 +103,12 @@ class Settings:
         read.whole_number(1, 64),
         "Threads of each process, which is also its number of database connections.",
     )
+    prepare_statements: bool = _row(
+        "true",
+        read.flag,
+        "Whether PostgreSQL plans the statements of every call once for each connection; `false` "
+        "for PgBouncer in transaction mode.",
+    )
     domain: str = _row(
         DEFAULT_DOMAIN, read.host_name, "The SIP domain, as it stands in the URIs of lines."
     )

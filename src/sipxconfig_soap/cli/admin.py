@@ -37,8 +37,7 @@ def set_pin(user: str, from_stdin: bool, data_dir: Path | None) -> None:
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database:
         pin = _read_pin(from_stdin=from_stdin)
-        with database.session() as session:
-            found = session.write(lambda connection: accounts.set_pin(connection, user, pin))
+        found = database.change(lambda connection: accounts.set_pin(connection, user, pin))
     if not found:
         raise click.ClickException(f"There is no user {escape(user)!r}; names are exact.")
     click.echo(f"The PIN of {escape(user)} is set.")

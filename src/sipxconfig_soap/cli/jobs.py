@@ -115,9 +115,9 @@ def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
     if every == bool(numbers):
         raise click.UsageError("Name the numbers of jobs, or --all.")
     settings = load_settings(data_dir=data_dir)
-    with open_database(settings) as database, database.session() as session:
+    with open_database(settings) as database:
         chosen = None if every else numbers
-        count = session.write(lambda connection: retry_failed(connection, chosen))
+        count = database.change(lambda connection: retry_failed(connection, chosen))
     click.echo(f"Jobs that wait again: {count}.")
 
 
@@ -131,6 +131,6 @@ def purge(days: float, data_dir: Path | None) -> None:
     from sipxconfig_soap.jobs.upkeep import purge as delete_old  # noqa: PLC0415
 
     settings = load_settings(data_dir=data_dir)
-    with open_database(settings) as database, database.session() as session:
-        count = session.write(lambda connection: delete_old(connection, days))
+    with open_database(settings) as database:
+        count = database.change(lambda connection: delete_old(connection, days))
     click.echo(f"Jobs deleted: {count}.")

@@ -82,8 +82,7 @@ def regenerate(group: str | None, every: bool, wait: bool, data_dir: Path | None
         return jobs.waiting(connection, jobs.PROFILES, sa.select(phones.c.id).where(where))
 
     with open_database(settings) as database:
-        with database.session() as session:
-            numbers = session.write(queue)
+        numbers = database.change(queue)
         click.echo(f"Phones whose profiles are queued: {len(numbers)}.")
         if wait and numbers:
             _watch(database, numbers)

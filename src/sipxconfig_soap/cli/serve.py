@@ -89,10 +89,9 @@ def _prepare(settings: Settings, url: str) -> str | None:
     database = Database(url, pool_size=1)
     try:
         _see_to_schema(settings, database)
-        with database.session() as session:
-            return session.write(
-                lambda connection: accounts.bootstrap(connection, admin_pin=settings.admin_pin)
-            )
+        return database.change(
+            lambda connection: accounts.bootstrap(connection, admin_pin=settings.admin_pin)
+        )
     finally:
         # Nothing may be open when workers are forked.
         database.dispose()
@@ -113,7 +112,10 @@ def _build(settings: Settings, url: str) -> Any:
     from sipxconfig_soap.db import Database  # noqa: PLC0415
     from sipxconfig_soap.web.app import create_app  # noqa: PLC0415
 
-    return create_app(settings, Database(url, pool_size=settings.threads))
+    return create_app(
+        settings,
+        Database(url, pool_size=settings.threads, prepare_statements=settings.prepare_statements),
+    )
 
 
 def _announce(settings: Settings, url: str) -> None:

@@ -10,10 +10,8 @@ from sipxconfig_soap.domain import audit, grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ensure_built_in, permissions
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
 from sipxconfig_soap.domain.users import new_sip_password, users
-from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
-    from sipxconfig_soap.db import Session
     from sipxconfig_soap.domain.work import Work
 
 ADMINISTRATORS = "administrators"
@@ -42,20 +40,22 @@ class Account(NamedTuple):
     administrator: bool
 
 
-_ACCOUNT = Prepared(
+_ACCOUNT = (
     sa.select(
         users.c.id,
         users.c.user_name,
         users.c.pin_hash,
         grants.administrator(users.c.id, users.c.user_name),
-    ).where(users.c.user_name == sa.bindparam("login", type_=sa.Text))
+    )
+    .where(users.c.user_name == sa.bindparam("login", type_=sa.Text))
+    .execution_options(prepared=True)
 )
 
 
-def find_account(session: Session, user_name: str) -> Account | None:
+def find_account(connection: sa.Connection, user_name: str) -> Account | None:
     """The account of this exact userName, as it is at this moment; None when there is none."""
-    rows = session.fetch(_ACCOUNT, {"login": user_name})
-    return Account(*rows[0]) if rows else None
+    row = connection.execute(_ACCOUNT, {"login": user_name}).first()
+    return None if row is None else Account(*row)
 
 
 def replace_hash(connection: sa.Connection, account: Account, new_hash: str) -> None:

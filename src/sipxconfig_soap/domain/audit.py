@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain.tables import identity, metadata, one_of, text
-from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-
-    from sipxconfig_soap.prepared import Step
 
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 
@@ -53,17 +50,9 @@ class Entry(NamedTuple):
     outcome: str
 
 
-_RECORD = Prepared(audit_log.insert().inline(), Entry._fields)
-
-
-def step(entry: Entry) -> Step:
-    """What writes an entry, to be sent together with the change itself."""
-    return _RECORD.with_values(entry._asdict())
-
-
 def record(connection: sa.Connection, entry: Entry) -> None:
-    """Write an entry about what has no other statement, in a transaction."""
-    connection.execute(audit_log.insert(), entry._asdict())
+    """Write an entry, in the transaction of the change."""
+    connection.execute(audit_log.insert().inline(), entry._asdict())
 
 
 def list_entries(

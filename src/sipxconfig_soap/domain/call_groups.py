@@ -11,9 +11,8 @@ from sipxconfig_soap import errors
 from sipxconfig_soap.domain import extensions
 from sipxconfig_soap.domain.properties import Flag, Rule, Text, by_name, clean_all, column_values
 from sipxconfig_soap.domain.searches import Finder
-from sipxconfig_soap.domain.tables import given, identity, metadata, one_of, owned_by, text
+from sipxconfig_soap.domain.tables import identity, metadata, one_of, owned_by, text
 from sipxconfig_soap.domain.users import ids_by_field, users
-from sipxconfig_soap.prepared import Prepared, inserting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,28 +65,6 @@ rings = sa.Table(
 )
 
 
-_RING_COLUMNS = {
-    "user_id": sa.BigInteger(),
-    "type": sa.Text(),
-    "expiration": sa.Integer(),
-    "position": sa.Integer(),
-}
-
-
-def _adding_rings() -> Prepared:
-    lists = (given(f"{name}s", kind) for name, kind in _RING_COLUMNS.items())
-    # The ids count up in the order as sent, which decides between rings of the same position.
-    ring = sa.func.unnest(*lists).table_valued(*_RING_COLUMNS, with_ordinality="place")
-    ring = ring.render_derived(name="ring")
-    group = sa.cast(sa.bindparam("group"), sa.BigInteger)
-    rows = sa.select(group, *(ring.c[name] for name in _RING_COLUMNS)).order_by(ring.c.place)
-    return Prepared(rings.insert().inline().from_select(["call_group_id", *_RING_COLUMNS], rows))
-
-
-_ADD = inserting(call_groups)
-_ADD_RINGS = _adding_rings()
-
-
 class Ring(NamedTuple):
     """A ring as getCallGroups shows it: ``expiration`` in seconds, ``position`` from 0."""
 
@@ -127,10 +104,10 @@ def add(
     rows = _ring_rows(work, ring_values)
     work.problems.check()
     row = column_values(cleaned, call_groups)
-    group_id = extensions.insert(work, _ADD, row, "call_group_id", claims)
+    group_id = extensions.insert(work, call_groups, row, "call_group_id", claims)
     if rows:
-        columns = {f"{name}s": [ring[name] for ring in rows] for name in _RING_COLUMNS}
-        work.later(_ADD_RINGS.with_values({"group": group_id, **columns}))
+        # The ids count up in the order as sent, which decides between rings of the same position.
+        work.execute(rings.insert(), [{"call_group_id": group_id, **ring} for ring in rows])
 
 
 def _ring_rows(work: Work, ring_values: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:

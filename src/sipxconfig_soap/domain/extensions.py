@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.domain.properties import AnyProperty
     from sipxconfig_soap.domain.work import Work
-    from sipxconfig_soap.prepared import Prepared
 
 _POOLED = ("name", "extension")
 
@@ -50,19 +49,18 @@ def check(work: Work, claims: Sequence[pool.Claim], owner: str) -> None:
 
 
 def insert(
-    work: Work, prepared: Prepared, row: Mapping[str, Any], owner: str, claims: Sequence[pool.Claim]
+    work: Work, target: sa.Table, row: Mapping[str, Any], owner: str, claims: Sequence[pool.Claim]
 ) -> int:
     """Store a new entity and enter its name and extension into the pool; returns its id.
 
     Args:
         work: the operation.
-        prepared: stores a row of its table, see `sipxconfig_soap.prepared.inserting`.
+        target: its table.
         row: its columns.
         owner: the pool's column for this kind of entity.
         claims: its name and extension.
     """
-    new_id: int
-    ((new_id,),) = work.fetch(prepared, row)
+    new_id: int = work.execute(target.insert().returning(target.c.id), row).scalar_one()
     pool.take(work, owner, new_id, claims)
     work.touch([row["name"]])
     return new_id

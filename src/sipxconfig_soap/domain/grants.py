@@ -12,8 +12,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap.domain.grouping import USER_GROUPS
 from sipxconfig_soap.domain.permissions import SUPERADMIN, permissions
-from sipxconfig_soap.domain.tables import among, each_of, given, id_array, metadata, owned_by
-from sipxconfig_soap.prepared import Prepared
+from sipxconfig_soap.domain.tables import among, each_of, id_array, metadata, owned_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,18 +39,10 @@ group_values = _values("user_group_permissions", "group_id", "user_groups")
 def grant(work: Work, user_id: int, permission_ids: Sequence[int]) -> None:
     """Give a user these permissions as its own values."""
     if permission_ids:
-        work.later(_GRANT.with_values({"user": user_id, "permissions": list(permission_ids)}))
-
-
-def _granting() -> Prepared:
-    permission = sa.func.unnest(given("permissions", sa.BigInteger())).column_valued("permission")
-    user = sa.cast(sa.bindparam("user"), sa.BigInteger)
-    rows = sa.select(user, permission, sa.true())
-    columns = ["user_id", "permission_id", "enabled"]
-    return Prepared(user_values.insert().inline().from_select(columns, rows))
-
-
-_GRANT = _granting()
+        rows = [
+            {"user_id": user_id, "permission_id": each, "enabled": True} for each in permission_ids
+        ]
+        work.execute(user_values.insert(), rows)
 
 
 def revoke_own(work: Work, user_ids: Sequence[int]) -> None:
@@ -142,7 +133,10 @@ def catalogue() -> sa.ColumnElement[Any]:
             )
         )
     ).scalar_subquery()
-    return sa.func.json_build_object("permissions", defaults, "groups", groups)
+    # As parameters of a prepared statement the two names would have no type.
+    return sa.func.json_build_object(
+        sa.literal_column("'permissions'"), defaults, sa.literal_column("'groups'"), groups
+    )
 
 
 class Resolver:

@@ -19,7 +19,6 @@ from sipxconfig_soap.domain.tables import (
     owned_by,
     text,
 )
-from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.values import trim
 
 if TYPE_CHECKING:
@@ -60,13 +59,13 @@ def _ensured(table: sa.Table) -> sa.CompoundSelect[Any]:
     )
 
 
-_ENSURE_BRANCH = Prepared(_ensured(branches))
+_ENSURE_BRANCH = _ensured(branches).execution_options(prepared=True)
 
 
 def branch_id(work: Work, name: str) -> int:
     """The id of a branch, which is created when it is new."""
-    ((found,),) = work.fetch(_ENSURE_BRANCH, {"names": [name]})
-    return int(found)
+    found: int = work.execute(_ENSURE_BRANCH, {"names": [name]}).scalar_one()
+    return found
 
 
 class Grouping:
@@ -87,7 +86,7 @@ class Grouping:
             sa.PrimaryKeyConstraint("entity_id", "group_id"),
             sa.Index(None, "group_id", "entity_id"),
         )
-        self._join = Prepared(self._joining())
+        self._join = self._joining().execution_options(prepared=True)
 
     def _joining(self) -> Insert:
         """Puts ``entities`` into the groups of ``names``."""
@@ -123,8 +122,7 @@ class Grouping:
     def join(self, work: Work, entities: Sequence[int], names: Sequence[str]) -> None:
         """Put every entity into every group; who is in one stays in it."""
         if entities and names:
-            values = {"entities": list(entities), "names": list(names)}
-            work.later(self._join.with_values(values))
+            work.execute(self._join, {"entities": list(entities), "names": list(names)})
 
     def leave(self, work: Work, entities: Sequence[int], name: str | None = None) -> None:
         """Take every entity out of the group of this name, or of all groups."""

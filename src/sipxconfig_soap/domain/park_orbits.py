@@ -17,7 +17,6 @@ from sipxconfig_soap.domain.properties import (
     viewer,
 )
 from sipxconfig_soap.domain.searches import Finder
-from sipxconfig_soap.prepared import inserting
 from sipxconfig_soap.values import snake_case
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ PROPERTIES = by_name(
 )
 
 park_orbits = extensions.table("park_orbits", PROPERTIES)
-
-_ADD = inserting(park_orbits)
 
 _COLUMNS = [snake_case(name) for name in PROPERTIES]
 
@@ -63,7 +60,7 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
         pool.check_distinct(work, claim, claims[:1])
     work.problems.check()
     row = column_values(cleaned, park_orbits)
-    extensions.insert(work, _ADD, row, "park_orbit_id", claims)
+    extensions.insert(work, park_orbits, row, "park_orbit_id", claims)
 
 
 def get_all(query: Query) -> Iterator[Any]:

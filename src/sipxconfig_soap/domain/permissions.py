@@ -21,10 +21,9 @@ from sipxconfig_soap.domain.properties import (
 )
 from sipxconfig_soap.domain.searches import Finder, condition, exactly, literally
 from sipxconfig_soap.domain.tables import among, given, identity, metadata, one_of, text
-from sipxconfig_soap.prepared import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sipxconfig_soap.domain.properties import Edit, Given
     from sipxconfig_soap.domain.searches import Criterion
@@ -178,10 +177,10 @@ def _check_label(work: Work, label: str, matched: Sequence[sa.Row[Any]]) -> None
             work.problems.add(errors.duplicate_permission("label", label, entity=row.name))
 
 
-_IDS = Prepared(
-    sa.select(permissions.c.name, permissions.c.id).where(
-        permissions.c.name == sa.any_(given("names", sa.Text()))
-    )
+_IDS = (
+    sa.select(permissions.c.name, permissions.c.id)
+    .where(permissions.c.name == sa.any_(given("names", sa.Text())))
+    .execution_options(prepared=True)
 )
 
 
@@ -189,7 +188,8 @@ def ids_by_name(work: Work, named: Mapping[str, Given]) -> list[int]:
     """The ids of permissions by where each name was given; unknown ones are noted as problems."""
     if not named:
         return []
-    known = dict(work.fetch(_IDS, {"names": list(named)}))
+    rows: Iterable[Any] = work.execute(_IDS, {"names": list(named)})
+    known = {row.name: row.id for row in rows}
     for name, where in named.items():
         if name not in known:
             work.problems.add(errors.unknown_permission(*where))

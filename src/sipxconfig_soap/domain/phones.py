@@ -22,7 +22,6 @@ from sipxconfig_soap.domain.properties import (
 from sipxconfig_soap.domain.searches import VALUE, Finder, Matcher
 from sipxconfig_soap.domain.tables import given
 from sipxconfig_soap.domain.users import ids_by_field
-from sipxconfig_soap.prepared import Prepared, inserting
 from sipxconfig_soap.provisioning.models import DEVICE_VERSIONS, MODELS, clean_search
 from sipxconfig_soap.values import is_blank
 
@@ -113,22 +112,14 @@ SEARCHES = {
 }
 
 
-_ADD = inserting(phones)
-_HOLDERS = Prepared(
-    sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file).where(
+_HOLDERS = (
+    sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file)
+    .where(
         (phones.c.serial_number == sa.any_(given("serial_number", sa.Text())))
         | (phones.c.profile_file == sa.any_(given("profile_file", sa.Text())))
     )
+    .execution_options(prepared=True)
 )
-
-
-def _adding_lines() -> Prepared:
-    user = sa.func.unnest(given("users", sa.BigInteger())).column_valued("user_")
-    rows = sa.select(sa.cast(sa.bindparam("phone"), sa.BigInteger), user)
-    return Prepared(lines.insert().inline().from_select(["phone_id", "user_id"], rows))
-
-
-_ADD_LINES = _adding_lines()
 
 
 class LineView(NamedTuple):
@@ -174,10 +165,10 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
         if count > limit:
             work.problems.add(errors.too_many_lines("lines", count, limit, model.model_id))
     work.problems.check()
-    ((phone_id,),) = work.fetch(_ADD, row)
+    phone_id: int = work.execute(phones.insert().returning(phones.c.id), row).scalar_one()
     if line_users:
-        added = {"phone": phone_id, "users": list(line_users.values())}
-        work.later(_ADD_LINES.with_values(added))
+        rows = [{"phone_id": phone_id, "user_id": user_id} for user_id in line_users.values()]
+        work.execute(lines.insert(), rows)
     grouping.PHONE_GROUPS.join(work, [phone_id], list(cleaned["groups"]))
     work.touch([row["serial_number"]])
 
@@ -205,9 +196,10 @@ def holders(work: Work, wanted: Iterable[Mapping[str, str]]) -> dict[tuple[str, 
     names = ("serial_number", "profile_file")
     pairs = {pair for columns in wanted for pair in columns.items()}
     values = {name: [value for each, value in pairs if each == name] for name in names}
+    rows: Iterable[Any] = work.execute(_HOLDERS, values) if pairs else ()
     return {
         (name, value): phone_id
-        for phone_id, *held in (work.fetch(_HOLDERS, values) if pairs else ())
+        for phone_id, *held in rows
         for name, value in zip(names, held, strict=True)
         if (name, value) in pairs
     }

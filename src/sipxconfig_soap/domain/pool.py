@@ -8,7 +8,7 @@ key is that rule, so it also holds between two clients that add the same value a
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -23,11 +23,10 @@ from sipxconfig_soap.domain.tables import (
     text,
     text_type,
 )
-from sipxconfig_soap.prepared import Prepared
 from sipxconfig_soap.values import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sipxconfig_soap.domain.properties import Given
     from sipxconfig_soap.domain.work import Work
@@ -183,7 +182,8 @@ def _owners_of(work: Work, values: Sequence[str]) -> dict[str, _Holder]:
     if not values:
         return {}
     holders = {}
-    for value, kind, owner_name, *ids in work.fetch(_owners(), {"values": values}):
+    rows: Iterable[Any] = work.execute(_owners(), {"values": list(values)})
+    for value, kind, owner_name, *ids in rows:
         column, owner_id = next(
             (name, each) for name, each in zip(_OWNERS, ids, strict=True) if each is not None
         )
@@ -193,7 +193,7 @@ def _owners_of(work: Work, values: Sequence[str]) -> dict[str, _Holder]:
 
 
 @cache
-def _owners() -> Prepared:
+def _owners() -> sa.Executable:
     """Reads who has which of some values; made when the tables of all owners are there."""
     source: sa.FromClause = names
     owner_names = []
@@ -201,7 +201,7 @@ def _owners() -> Prepared:
         table = metadata.tables[table_name]
         source = source.outerjoin(table, table.c.id == names.c[column])
         owner_names.append(table.c[name_column])
-    return Prepared(
+    return (
         sa.select(
             names.c.value,
             names.c.kind,
@@ -210,6 +210,7 @@ def _owners() -> Prepared:
         )
         .select_from(source)
         .where(names.c.value == sa.any_(given("values", sa.Text())))
+        .execution_options(prepared=True)
     )
 
 
@@ -220,26 +221,12 @@ def value_columns(value: str) -> dict[str, str | None]:
 
 def take(work: Work, owner: str, owner_id: int, claims: Sequence[Claim]) -> None:
     """Enter values into the pool; the same value twice (a name that is its extension) is one."""
-    rows: dict[str, dict[str, str | None]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for claim in claims:
         row = {**value_columns(claim.value), "kind": claim.kind, **NOBODY, **claim.person}
-        rows.setdefault(claim.value, row)
+        rows.setdefault(claim.value, {owner: owner_id, **row})
     if rows:
-        columns = {name: [row[name] for row in rows.values()] for name in _COLUMNS}
-        work.later(_TAKE[owner].with_values({"owner": owner_id, **columns}))
-
-
-_COLUMNS = ("value", "folded", "kind", *NOBODY)
-
-
-def _taking(owner: str) -> Prepared:
-    """Enters lists of values, and of what stands beside them, for one owner."""
-    rows = sa.func.unnest(*(given(name, sa.Text()) for name in _COLUMNS)).table_valued(*_COLUMNS)
-    chosen = sa.select(rows.render_derived(), sa.cast(sa.bindparam("owner"), sa.BigInteger))
-    return Prepared(names.insert().inline().from_select([*_COLUMNS, owner], chosen))
-
-
-_TAKE = {owner: _taking(owner) for owner in _OWNERS}
+        work.execute(names.insert(), list(rows.values()))
 
 
 def rewrite(

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain.tables import TEXT_LIMIT
-from sipxconfig_soap.prepared import Reading
 from sipxconfig_soap.values import is_blank, trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from sipxconfig_soap.db import Database
     from sipxconfig_soap.domain.work import Query
     from sipxconfig_soap.errors import Problems
 
@@ -30,6 +30,9 @@ class Criterion(NamedTuple):
     by: str | None
     value: str = ""
 
+
+FEW = 500
+"""Rows up to which an answer is read in one piece."""
 
 EVERYTHING = Criterion(None)
 NOTHING = Criterion("", "")
@@ -122,6 +125,33 @@ def containing(value: str) -> str:
     return f"%{escaped}%"
 
 
+class _Reading:
+    """A reading statement for an answer of any length, made once.
+
+    Small answers, nearly all, come by one prepared statement. It asks for one row more than they
+    may have, and who gets that reads all of them anew, as a stream.
+
+    Args:
+        statement: with parameters for what differs from call to call.
+        unique: whether it has one row at most.
+    """
+
+    def __init__(self, statement: sa.Select[Any], *, unique: bool = False) -> None:
+        few = statement if unique else statement.limit(sa.literal_column(str(FEW + 1)))
+        self._few = few.execution_options(prepared=True)
+        self._all = statement
+
+    def rows(self, database: Database, parameters: Mapping[str, Any]) -> Iterable[sa.Row[Any]]:
+        """The rows, all from one snapshot.
+
+        Raises:
+            Unavailable: the database is away; of a stream also while it is read.
+        """
+        with database.reading() as connection:
+            rows = connection.execute(self._few, parameters).all()
+        return rows if len(rows) <= FEW else database.stream(self._all, parameters)
+
+
 class Finder:
     """Finds entities: one statement for each way to search, made once.
 
@@ -132,9 +162,9 @@ class Finder:
 
     def __init__(self, statement: sa.Select[Any], matchers: Mapping[str, Matcher]) -> None:
         self._matchers = matchers
-        self._all = Reading(statement)
+        self._all = _Reading(statement)
         self._by = {
-            way: Reading(statement.where(way.condition), unique=way.unique)
+            way: _Reading(statement.where(way.condition), unique=way.unique)
             for matcher in matchers.values()
             for way in matcher.ways()
         }
@@ -149,7 +179,9 @@ class Finder:
         by, value = criterion
         if by is None:
             query.problems.check()
-            return query.session.rows(self._all, {})
+            return self._all.rows(query.database, {})
         way = _way(by, value, self._matchers, query.problems)
         query.problems.check()
-        return () if way is None else query.session.rows(self._by[way], way.parameters(value))
+        if way is None:
+            return ()
+        return self._by[way].rows(query.database, way.parameters(value))

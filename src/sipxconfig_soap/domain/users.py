@@ -23,11 +23,10 @@ from sipxconfig_soap.domain.properties import (
 from sipxconfig_soap.domain.searches import VALUE, Matcher, containing, exactly
 from sipxconfig_soap.domain.tables import given, identity, metadata, text
 from sipxconfig_soap.domain.user_pins import Pin, pins_of_new
-from sipxconfig_soap.prepared import Prepared, inserting
 from sipxconfig_soap.values import fold, has_control, snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sipxconfig_soap.domain.work import Work
 
@@ -95,11 +94,10 @@ users = sa.Table(
 )
 pool.must_be_in_pool(users, "user_name")
 
-_ADD = inserting(users)
-_IDS = Prepared(
-    sa.select(users.c.user_name, users.c.id).where(
-        users.c.user_name == sa.any_(given("names", sa.Text()))
-    )
+_IDS = (
+    sa.select(users.c.user_name, users.c.id)
+    .where(users.c.user_name == sa.any_(given("names", sa.Text())))
+    .execution_options(prepared=True)
 )
 
 
@@ -160,7 +158,8 @@ def ids_by_field(work: Work, sent: Mapping[str, str | None]) -> dict[str, int]:
     wanted = [name for name in names.values() if name is not None]
     if not wanted:
         return {}
-    known = dict(work.fetch(_IDS, {"names": wanted}))
+    rows: Iterable[Any] = work.execute(_IDS, {"names": wanted})
+    known = {row.user_name: row.id for row in rows}
     for field, name in names.items():
         if name is not None and name not in known:
             work.problems.add(errors.unknown_user(field, sent[field] or ""))
@@ -206,7 +205,7 @@ def add(
         | {"branch_id": grouping.branch_id(work, branch) if branch else None}
     )
     row["sip_password"] = row["sip_password"] or new_sip_password()
-    ((user_id,),) = work.fetch(_ADD, row)
+    user_id: int = work.execute(users.insert().returning(users.c.id), row).scalar_one()
     pool.take(work, "user_id", user_id, claims)
     grouping.USER_GROUPS.join(work, [user_id], list(cleaned["groups"]))
     grants.grant(work, user_id, permission_ids)

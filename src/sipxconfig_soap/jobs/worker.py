@@ -142,8 +142,7 @@ class Loop(ABC):
         return lost
 
     def _write(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._database.session() as session:
-            return session.write(work)
+        return self._database.change(work)
 
 
 class FileLoop(Loop):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from sipxconfig_soap.db import Session
+    from sipxconfig_soap.db import Database
     from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.soap.service import Operation
 
@@ -31,14 +31,14 @@ class Call:
     """A call on behalf of an administrator who has logged in.
 
     Attributes:
-        session: the request's hold on the database.
+        database: where it reads and changes.
         administrator: the userName of who calls.
         address: of the client.
         rules: the configured part of the rules.
         reference: the number under which anything unforeseen is reported.
     """
 
-    session: Session
+    database: Database
     administrator: str
     address: str
     rules: Rules
@@ -54,9 +54,9 @@ class Call:
             Unavailable: the database is away.
         """
         if not operation.writes:
-            return operation.function(Query(self.session, self.rules, problems), *arguments)
+            return operation.function(Query(self.database, self.rules, problems), *arguments)
         try:
-            touched = self.session.write(
+            touched = self.database.change(
                 lambda connection: self._change(connection, service, operation, arguments, problems)
             )
         except Refused:
@@ -84,8 +84,7 @@ class Call:
         work = Work(connection, self.rules, Problems(problems.found))
         operation.function(work, *arguments)
         work.problems.check()
-        work.later(audit.step(self._entry(service, operation, work.touched, audit.DONE)))
-        work.flush()
+        audit.record(connection, self._entry(service, operation, work.touched, audit.DONE))
         return work.touched
 
     def _entry(
@@ -100,7 +99,7 @@ class Call:
         self._log(service, operation, outcome)
         entry = self._entry(service, operation, (), outcome)
         try:
-            self.session.write(lambda connection: audit.record(connection, entry))
+            self.database.change(lambda connection: audit.record(connection, entry))
         except Exception as error:  # noqa: BLE001 - the client is told what failed first
             incident.report(self.reference, error)
 

@@ -62,7 +62,7 @@ class _Edge:
         self._gate = Gate(settings.realm, Throttle(), VerifiedLogins())
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        exchange = Exchange(Request(environ, self._settings), self._database.session())
+        exchange = Exchange(Request(environ, self._settings))
         try:
             return exchange.deliver(self._answer(exchange), start_response)
         except BaseException:
@@ -94,7 +94,7 @@ class _Edge:
         if path in health.PATHS:
             exchange.route = path
             exchange.log_level = logging.DEBUG
-            return _resource(request) or health.answer(path, exchange.session)
+            return _resource(request) or health.answer(path, self._database)
         if self._settings.require_https and request.in_the_open:
             return plain(403, "Plain HTTP is not allowed from other machines: use https.")
         if path == SERVICES or path.startswith(f"{SERVICES}/"):
@@ -114,7 +114,7 @@ class _Edge:
             return _wsdl(endpoint, exchange)
         if request.method == "POST" and is_cross_site(request, self._settings):
             return plain(403, "Requests made by pages of other sites are refused.")
-        account = self._gate.authenticate(request, exchange.session)
+        account = self._gate.authenticate(request, self._database)
         exchange.user = account.user_name
         if not name:
             return _resource(request) or self._pages.services(request)
@@ -142,7 +142,7 @@ class _Edge:
         content_type = read_content_type(environ.get("CONTENT_TYPE", ""))
         body = read_body(environ, framing_of(environ, content_type, limit), limit)
         call = Call(
-            session=exchange.session,
+            database=self._database,
             administrator=account.user_name,
             address=request.address,
             rules=self._rules,

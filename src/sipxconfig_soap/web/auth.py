@@ -13,7 +13,7 @@ from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_ba
 from sipxconfig_soap.web.responses import Refusal, plain
 
 if TYPE_CHECKING:
-    from sipxconfig_soap.db import Session
+    from sipxconfig_soap.db import Database
     from sipxconfig_soap.domain.accounts import Account
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
@@ -36,7 +36,7 @@ class Gate:
         self._throttle = throttle
         self._verified = verified
 
-    def authenticate(self, request: Request, session: Session) -> Account:
+    def authenticate(self, request: Request, database: Database) -> Account:
         """Find out which administrator calls.
 
         The user is looked at on every request, so that another PIN, a lost permission and a deleted
@@ -44,7 +44,7 @@ class Gate:
 
         Args:
             request: with the login in it.
-            session: of the request.
+            database: where the accounts are.
 
         Raises:
             Refusal: with 401, 403 or 429.
@@ -54,16 +54,19 @@ class Gate:
         if login is None:
             raise Refusal(self._unauthorized())
         _hold(self._throttle.pause(login.counted_as, request.address))
-        account = accounts.find_account(session, login.user_name) if login.can_exist else None
+        account = None
+        if login.can_exist:
+            with database.reading() as connection:
+                account = accounts.find_account(connection, login.user_name)
         if account is None or not self._verified.knows(login, account.pin_hash):
-            self._examine(login, account, request.address, session)
+            self._examine(login, account, request.address, database)
         self._throttle.succeeded(login.counted_as, request.address)
         if account is None or not account.administrator:
             raise Refusal(plain(403, "This user is not an administrator."))
         return account
 
     def _examine(
-        self, login: Credentials, account: Account | None, address: str, session: Session
+        self, login: Credentials, account: Account | None, address: str, database: Database
     ) -> None:
         """Check a PIN, one attempt for a name at a time; an unknown user's takes as long."""
         with self._throttle.turn(login.counted_as):
@@ -80,7 +83,7 @@ class Gate:
                 logs.event(_logger, logging.WARNING, "login failed", user=name, address=address)
                 raise Refusal(self._unauthorized())
             if verdict.rehash:
-                stored = _rehash(login, account, session)
+                stored = _rehash(login, account, database)
             self._verified.remember(login, stored)
 
     def _unauthorized(self) -> Response:
@@ -94,9 +97,9 @@ def _hold(seconds: int) -> None:
         raise Refusal(plain(429, sentence, [("Retry-After", str(seconds))]))
 
 
-def _rehash(login: Credentials, account: Account, session: Session) -> str:
+def _rehash(login: Credentials, account: Account, database: Database) -> str:
     """Store the PIN with today's parameters; the login counts even if that cannot be done now."""
     new_hash = pins.hash_pin(login.pin)
     with suppress(Unavailable):
-        session.write(lambda connection: accounts.replace_hash(connection, account, new_hash))
+        database.change(lambda connection: accounts.replace_hash(connection, account, new_hash))
     return new_hash

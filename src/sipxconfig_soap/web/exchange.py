@@ -1,4 +1,4 @@
-"""One request and its answer, until the last byte is sent: the session, and the line in the log."""
+"""One request and its answer, until the last byte is sent, and the line about it in the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from wsgiref.types import StartResponse
 
-    from sipxconfig_soap.db import Session
     from sipxconfig_soap.logs import Known
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
@@ -30,7 +29,6 @@ class Exchange:
 
     Attributes:
         request: what came.
-        session: its hold on the database, which lasts until the answer is sent or given up.
         reference: the number under which anything unforeseen is reported.
         route: what was asked for, in our words: a client's path is never logged.
         user: the administrator who has logged in.
@@ -48,13 +46,11 @@ class Exchange:
         "reference",
         "request",
         "route",
-        "session",
         "user",
     )
 
-    def __init__(self, request: Request, session: Session) -> None:
+    def __init__(self, request: Request) -> None:
         self.request = request
-        self.session = session
         self.reference = incident.new_reference()
         self.route = "unknown"
         self.user: str | None = None
@@ -93,12 +89,8 @@ class Exchange:
 
     def close(self) -> None:
         """End it, wherever it stands: the server calls this when a client goes away, too."""
-        # A list that is being read ends before the connection that it reads from is given back.
-        try:
-            self._chunks = ()
-            self._pieces.close()
-        finally:
-            self.session.close()
+        self._chunks = ()
+        self._pieces.close()
         if not _logger.isEnabledFor(self.log_level):
             return
         request = self.request

@@ -11,7 +11,7 @@ from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.web.responses import plain
 
 if TYPE_CHECKING:
-    from sipxconfig_soap.db import Session
+    from sipxconfig_soap.db import Database
     from sipxconfig_soap.web.responses import Response
 
 PATHS = ("/healthz", "/readyz")
@@ -20,12 +20,12 @@ PATIENCE = sa.text("SET LOCAL statement_timeout = '2s'")
 """Who asks wants to know soon; a database that takes longer is not ready."""
 
 
-def answer(path: str, session: Session) -> Response:
+def answer(path: str, database: Database) -> Response:
     """Alive is who answers; ready is who can reach a database with the right schema."""
     if path == "/healthz":
         return plain(200, "alive")
     try:
-        current = session.write(_is_current)
+        current = database.change(_is_current)
     except Unavailable:
         return plain(503, "not ready: the database cannot be reached")
     if not current:
