@@ -23,6 +23,7 @@ from sipxconfig_soap.embedded import EmbeddedPostgres
 from sipxconfig_soap.settings import Settings
 from tests.support.bare import WAIT_SECONDS, Bare
 from tests.support.client import PIN, Client
+from tests.support.pgbouncer import pgbouncer
 from tests.support.server import RunningServer, serve
 from tests.support.soap import Soap
 
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 
 PREPARE_STATEMENTS = os.environ.get("TEST_PREPARE_STATEMENTS", "true") == "true"
 """Whether this run's server prepares statements; the tests pass either way."""
+
+THROUGH_PGBOUNCER = os.environ.get("TEST_PGBOUNCER") == "true"
+"""Whether this run's server reaches PostgreSQL through PgBouncer in transaction mode.
+
+What needs a session of its own cannot: the worker, migrations and the embedded PostgreSQL.
+"""
 
 OWN_BASE = "sipxconfig-soap-tests-"
 
@@ -118,9 +125,19 @@ def created_database(
 
 
 @pytest.fixture(scope="session")
-def pool(database_url: str) -> Iterator[Database]:
+def server_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The database as the server reaches it."""
+    if not THROUGH_PGBOUNCER:
+        yield database_url
+        return
+    with pgbouncer(tmp_path_factory.mktemp("pgbouncer"), database_url) as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def pool(server_url: str) -> Iterator[Database]:
     """The engine of this process."""
-    database = Database(database_url, pool_size=24, prepare_statements=PREPARE_STATEMENTS)
+    database = Database(server_url, pool_size=24, prepare_statements=PREPARE_STATEMENTS)
     yield database
     database.dispose()
 
@@ -208,14 +225,14 @@ def soap(client: Client) -> Soap:
 @pytest.fixture
 def run_server(
     database: Database,  # noqa: ARG001 - emptied before the server starts
-    database_url: str,
+    server_url: str,
     tmp_path: Path,
 ) -> Callable[..., AbstractContextManager[RunningServer]]:
     """Starts a server on a free port, on the test's database, as an administrator would."""
 
     def run(**environment: str) -> AbstractContextManager[RunningServer]:
         own = {
-            "SIPXCONFIG_DATABASE_URL": database_url,
+            "SIPXCONFIG_DATABASE_URL": server_url,
             "SIPXCONFIG_PREPARE_STATEMENTS": str(PREPARE_STATEMENTS).lower(),
         }
         return serve(tmp_path, own | environment)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from sipxconfig_soap import db
-from sipxconfig_soap.db import PIECE, Database
+from sipxconfig_soap.db import PIECE, SESSION, Database
 from sipxconfig_soap.domain.grouping import branches
 from sipxconfig_soap.errors import Unavailable
 
@@ -245,6 +245,18 @@ def test_what_cannot_be_prepared_is_refused_each_time_and_hurts_nobody(
         ):
             connection.execute(missing)
     assert pid(small)
+
+
+def test_every_connection_has_its_timeouts(database: Database) -> None:
+    with database.reading() as connection:
+        found = {name: connection.scalar(sa.func.current_setting(name)) for name in SESSION}
+    shown = {
+        "statement_timeout": "1min",
+        "lock_timeout": "10s",
+        "idle_in_transaction_session_timeout": "10min",
+        "cursor_tuple_fraction": "1",
+    }
+    assert found == {**SESSION, **shown}
 
 
 def test_names_and_texts_outside_ascii(database: Database) -> None:

@@ -155,6 +155,19 @@ def test_an_override_of_no_setting_is_a_mistake_of_the_caller() -> None:
         Settings.load({}, no_such="x")
 
 
+def test_a_direct_url_is_of_the_same_database_beside_a_pooler() -> None:
+    direct = "postgresql://u@direct/d"
+    with pytest.raises(SettingsError, match="needs SIPXCONFIG_DATABASE_URL beside it"):
+        Settings.load({"SIPXCONFIG_DIRECT_DATABASE_URL": direct})
+    found = Settings.load(
+        {
+            "SIPXCONFIG_DIRECT_DATABASE_URL": direct,
+            "SIPXCONFIG_DATABASE_URL": "postgresql://u@pooler/d",
+        }
+    )
+    assert found.direct_database_url == direct
+
+
 def test_secrets_are_neither_shown_nor_options() -> None:
     environ = {
         "SIPXCONFIG_ADMIN_PIN": "s3cret-pin",
@@ -173,6 +186,7 @@ def test_secrets_are_neither_shown_nor_options() -> None:
     assert {setting.field for setting in SETTINGS if setting.option is None} == {
         "admin_pin",
         "database_url",
+        "direct_database_url",
     }
 
 

@@ -84,6 +84,13 @@ class Settings:
         "without it the embedded PostgreSQL serves.",
         secret=True,
     )
+    direct_database_url: str | None = _row(
+        "",
+        read.database_url,
+        "URL of the same database around a connection pooler that does not keep sessions, for the "
+        "worker, migrations and other commands; without it `SIPXCONFIG_DATABASE_URL`.",
+        secret=True,
+    )
     data_dir: Path = _row(
         "auto",
         read.data_dir,
@@ -216,6 +223,8 @@ class Settings:
                 found[setting.field] = _value(setting, environ, overrides.get(setting.field))
             except ValueError as error:
                 problems.append(str(error))
+        if found.get("direct_database_url") and not found.get("database_url"):
+            problems.append(f"{PREFIX}DIRECT_DATABASE_URL needs {PREFIX}DATABASE_URL beside it.")
         if problems:
             raise SettingsError(problems)
         found["realm"] = found["realm"] or found["domain"]

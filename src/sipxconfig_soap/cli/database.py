@@ -46,13 +46,14 @@ def embedded(settings: Settings) -> EmbeddedPostgres:
 
 @contextmanager
 def database_url(settings: Settings, *, create: bool) -> Iterator[str]:
-    """The URL of the database; the embedded one runs until the end of the block.
+    """The URL of the database for sessions; the embedded one runs until the end of the block.
 
     Raises:
         EmbeddedError: it cannot run, or has no data and ``create`` is false.
     """
-    if settings.database_url is not None:
-        yield settings.database_url
+    own = settings.direct_database_url or settings.database_url
+    if own is not None:
+        yield own
         return
     server = embedded(settings)
     if not create and not server.exists:

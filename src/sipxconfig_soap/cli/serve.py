@@ -12,7 +12,7 @@ from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.admin import SUPERADMIN
 from sipxconfig_soap.cli.database import database_url, require_current
 from sipxconfig_soap.cli.output import warn
-from sipxconfig_soap.cli.worker import beside
+from sipxconfig_soap.cli.worker import beside, warn_of_pooler
 from sipxconfig_soap.settings import (
     DEFAULT_DOMAIN,
     SETTINGS,
@@ -77,8 +77,14 @@ def serve(*, worker: bool, **options: Any) -> None:
                 "It was made up just now and is not shown again; "
                 "sipxconfig-soap admin set-pin sets another."
             )
+        if worker:
+            warn_of_pooler(settings)
         with beside(options) if worker else nullcontext():
-            server.run(settings, lambda: _build(settings, url), lambda at: _announce(settings, at))
+            server.run(
+                settings,
+                lambda: _build(settings, settings.database_url or url),
+                lambda at: _announce(settings, at),
+            )
 
 
 def _prepare(settings: Settings, url: str) -> str | None:

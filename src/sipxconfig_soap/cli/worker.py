@@ -14,6 +14,7 @@ import click
 
 from sipxconfig_soap import logs
 from sipxconfig_soap.cli.database import data_dir_option, open_database
+from sipxconfig_soap.cli.output import warn
 from sipxconfig_soap.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
 
     settings = Settings.load(os.environ, data_dir=data_dir)
     logs.setup(settings.log_level)
+    if not while_input:  # "serve" has said so
+        warn_of_pooler(settings)
     with open_database(settings, pool_size=CONNECTIONS) as database:
         # So that new folders have their mode at once. To change it afterwards would take the bit
         # from them that hands the group on, where this user is not in the profile root's group.
@@ -56,6 +59,16 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
             threading.Thread(target=_end_with_input, daemon=True).start()
         with Worker(database, settings):
             signal.sigwait(_STOP_SIGNALS)
+
+
+def warn_of_pooler(settings: Settings) -> None:
+    """Say that the worker needs sessions, where they seem to be missing."""
+    if settings.database_url and not (settings.prepare_statements or settings.direct_database_url):
+        warn(
+            "statements are not prepared, as behind a connection pooler in transaction mode, but "
+            "the worker needs sessions: name the database itself in "
+            "SIPXCONFIG_DIRECT_DATABASE_URL."
+        )
 
 
 def _end_with_input() -> None:
