@@ -14,7 +14,6 @@ from sipxconfig_soap.domain.properties import (
     clean_all,
     column_values,
     view,
-    viewer,
 )
 from sipxconfig_soap.domain.searches import Finder
 from sipxconfig_soap.values import snake_case
@@ -38,8 +37,6 @@ _COLUMNS = [snake_case(name) for name in PROPERTIES]
 
 ParkOrbitView = view("ParkOrbitView", _COLUMNS)
 """A park orbit as getParkOrbits shows it."""
-
-_as_view = viewer(ParkOrbitView)
 
 _FINDER = Finder(
     sa.select(*(park_orbits.c[name] for name in _COLUMNS)).order_by(park_orbits.c.id), {}
@@ -65,7 +62,7 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
 
 def get_all(query: Query) -> Iterator[Any]:
     """All park orbits in the order of creation."""
-    return map(_as_view, _FINDER.rows(query))
+    return map(ParkOrbitView._make, _FINDER.rows(query))
 
 
 def delete_all(work: Work) -> None:

@@ -17,7 +17,6 @@ from sipxconfig_soap.domain.properties import (
     last_values,
     named_edits,
     parse_all,
-    viewer,
 )
 from sipxconfig_soap.domain.searches import Finder, condition, exactly, literally
 from sipxconfig_soap.domain.tables import among, given, identity, metadata, one_of, text
@@ -96,8 +95,6 @@ class PermissionView(NamedTuple):
     built_in: bool
 
 
-_as_view = viewer(PermissionView)
-
 _FINDER = Finder(
     sa.select(*(permissions.c[name] for name in PermissionView._fields)).order_by(
         permissions.c.name
@@ -126,7 +123,7 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
 
 def find(query: Query, criterion: Criterion) -> Iterator[PermissionView]:
     """The permissions that match, by name."""
-    return map(_as_view, _FINDER.rows(query, criterion))
+    return map(PermissionView._make, _FINDER.rows(query, criterion))
 
 
 def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], *, delete: bool) -> None:

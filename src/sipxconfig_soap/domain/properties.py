@@ -9,8 +9,7 @@ from __future__ import annotations
 import collections
 import re
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import sqlalchemy as sa
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sipxconfig_soap.errors import Problem, Problems
-
-
-View = TypeVar("View", bound=tuple[Any, ...])
 
 
 class Given(NamedTuple):
@@ -267,14 +263,6 @@ def clean_name(field: str, value: str | None, problems: Problems) -> str | None:
 def view(name: str, fields: Sequence[str]) -> Any:
     """The type of what is shown of an entity whose fields follow from its properties."""
     return collections.namedtuple(name, fields)  # noqa: PYI024
-
-
-def viewer(kind: type[View]) -> Callable[[Iterable[Any]], View]:
-    """What makes views of this kind, a named tuple, from rows that have its fields in order.
-
-    ``_make`` is a function of Python that counts the fields, and lists have many rows.
-    """
-    return cast("Callable[[Iterable[Any]], View]", partial(tuple.__new__, kind))
 
 
 def column_values(cleaned: Mapping[str, Any], table: sa.Table) -> dict[str, Any]:

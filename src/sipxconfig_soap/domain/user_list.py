@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sipxconfig_soap.domain import grants, grouping, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN
-from sipxconfig_soap.domain.properties import view, viewer
+from sipxconfig_soap.domain.properties import view
 from sipxconfig_soap.domain.searches import Finder
 from sipxconfig_soap.domain.users import SEARCHES, TEXTS, is_superadmin, users
 from sipxconfig_soap.values import snake_case
@@ -32,8 +32,6 @@ UserView = view(
     "UserView", [*_TEXTS, "pintoken", "aliases", "groups", "permissions", "branch_name"]
 )
 """A user as findUser shows it: its texts, and what is read from other tables."""
-
-_as_view = viewer(UserView)
 
 
 def find(query: Query, criterion: Criterion) -> Iterator[Any]:
@@ -78,4 +76,4 @@ def _views(rows: Iterable[Any]) -> Iterator[Any]:
             resolver = grants.Resolver(facts)
         always = SUPERADMIN if is_superadmin(texts[_USER_NAME]) else None
         permissions = resolver.names(own, ids, always=always)
-        yield _as_view((*texts, pin, aliases, names, permissions, branch))
+        yield UserView(*texts, pin, aliases, names, permissions, branch)

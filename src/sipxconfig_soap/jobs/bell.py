@@ -59,9 +59,8 @@ class Listener:
         self._bell = bell
         self.worker = secrets.randbits(62)
         self._turns: set[int] = set()
-        self._connection = database.engine.connect()
+        self._connection = database.reads.connect()
         try:
-            self._connection.execution_options(isolation_level="AUTOCOMMIT")
             self._connection.execute(sa.select(sa.func.pg_advisory_lock(self.worker)))
             self._connection.exec_driver_sql(f"LISTEN {CHANNEL}")
         except BaseException:
