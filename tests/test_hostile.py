@@ -143,6 +143,7 @@ def test_a_request_has_100000_elements_at_most(wire: Wire, count: int, *, taken:
 
 
 MANY = 99_000
+LONG_TEXT = 9_900_000
 CROWDS: dict[str, Callable[[], str]] = {
     "the same unknown element": lambda: "<x/>" * MANY,
     "different unknown elements": lambda: "".join(f"<x{n}/>" for n in range(MANY)),
@@ -152,8 +153,8 @@ CROWDS: dict[str, Callable[[], str]] = {
     "the same element again and again": lambda: "<lastName>x</lastName>" * MANY,
     "many texts in one": lambda: f"<lastName>{'<!-- -->x' * 500_000}</lastName>",
     "many references": lambda: f"<lastName>{'&amp;' * 1_000_000}</lastName>",
-    "a long text": lambda: f"<lastName>{'x' * (LIMIT - 2000)}</lastName>",
-    "a long comment": lambda: f"<!--{'x' * (LIMIT - 2000)}-->",
+    "a long text": lambda: f"<lastName>{'x' * LONG_TEXT}</lastName>",
+    "a long comment": lambda: f"<!--{'x' * LONG_TEXT}-->",
 }
 
 
@@ -166,6 +167,7 @@ def test_very_many_of_something_are_answered(wire: Wire, crowd: Callable[[], str
 
 
 LONG = 1_000_000
+LONG_NAME = 49_000
 
 
 def many(form: str, count: int = 400_000) -> str:
@@ -174,9 +176,9 @@ def many(form: str, count: int = 400_000) -> str:
 
 
 NAMES: dict[str, Callable[[], str]] = {
-    "a long element": lambda: f"<{'n' * LONG}/>",
-    "a long prefix": lambda: f"<{'p' * LONG}:a xmlns:{'p' * LONG}='urn:x'/>",
-    "a long attribute": lambda: f"<a {'n' * LONG}='1'/>",
+    "a long element": lambda: f"<{'n' * LONG_NAME}/>",
+    "a long prefix": lambda: f"<{'p' * LONG_NAME}:a xmlns:{'p' * LONG_NAME}='urn:x'/>",
+    "a long attribute": lambda: f"<a {'n' * LONG_NAME}='1'/>",
     "a long attribute value": lambda: f"<a b='{'v' * LONG}'/>",
     "many attributes": lambda: "<a " + many("a{}=''") + "/>",
     "many prefixes": lambda: "<a " + many("xmlns:p{}='u'") + "/>",
@@ -196,6 +198,30 @@ def test_names_without_end_are_answered(wire: Wire, name: Callable[[], str]) -> 
     answer = wire.send(post(USERS, document(f"<findUser>{name()}</findUser>"), XML))
     assert [problem.code for problem in refused(answer)] == ["unknownElement"]
     assert len(documented(answer).body) < 2000
+
+
+TOO_LONG: dict[str, Callable[[], str]] = {
+    "a text": lambda: "x" * (LIMIT - 2000),
+    "a text in pieces": lambda: f"{'x' * 1000}<!-- --><![CDATA[y]]>" * 12_000,
+    "a CDATA section": lambda: f"<![CDATA[{'x' * (LIMIT - 2000)}]]>",
+    "a comment": lambda: f"<!--{'x' * (LIMIT - 2000)}-->",
+    "an attribute": lambda: f"<a b='{'x' * (LIMIT - 2000)}'/>",
+    "a namespace": lambda: f"<a xmlns='{'u' * (LIMIT - 2000)}'/>",
+    "attributes": lambda: "<a " + many("a{}=''", 1_000_000) + "/>",
+    "an element": lambda: f"<{'n' * LONG}/>",
+    "a prefix": lambda: f"<{'p' * LONG}:a xmlns:{'p' * LONG}='urn:x'/>",
+    "the name of an attribute": lambda: f"<a {'n' * LONG}='1'/>",
+}
+
+
+@pytest.mark.parametrize("inside", TOO_LONG.values(), ids=TOO_LONG)
+def test_what_is_longer_than_the_parser_takes_is_refused(
+    wire: Wire, inside: Callable[[], str]
+) -> None:
+    answer = wire.send(post(USERS, document(f"<findUser>{inside()}</findUser>"), XML))
+    sentence = client_fault(answer)
+    assert sentence.startswith("The request has a name, text or tag of over ")
+    assert len(sentence) < 200
 
 
 @pytest.mark.parametrize("digits", [11, 4299, 4301, 1_000_000])

@@ -8,7 +8,6 @@ call Spyne's contexts and events would take longer than everything else together
 from __future__ import annotations
 
 import inspect
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,21 +15,20 @@ from sipxconfig_soap import incident
 from sipxconfig_soap.errors import Problems, Refused, Unavailable
 from sipxconfig_soap.soap import faults, writer
 from sipxconfig_soap.soap.envelope import SOAP11, SOAP12, SoapVersion
-from sipxconfig_soap.soap.reader import message_reader, unknown_child
+from sipxconfig_soap.soap.reader import is_nil, local_name, message_reader, unknown_child
 from sipxconfig_soap.soap.reply import Reply
 from sipxconfig_soap.soap.request import payload_of, version_of
 from sipxconfig_soap.soap.service import operations_of
-from sipxconfig_soap.soap.shapes import Shapes
-from sipxconfig_soap.soap.templates import Template, template_of
 from sipxconfig_soap.soap.wsdl import wsdl_document
 from sipxconfig_soap.soap.xml import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from lxml.etree import _Element
+
     from sipxconfig_soap.soap.names import ArrayNames
     from sipxconfig_soap.soap.service import Operation, Service
-    from sipxconfig_soap.soap.xml import Element
 
 
 class Caller(Protocol):
@@ -68,29 +66,18 @@ class _Compiled:
         name = self.operation.name
         return name[0].upper() + name[1:], name, f"{name}Request"
 
-    def arguments(self, payload: Element | None, problems: Problems) -> tuple[Any, ...]:
+    def arguments(self, payload: _Element | None, problems: Problems) -> tuple[Any, ...]:
         """Read the input; an operation without input must not be given any.
 
         Raises:
             Refused: what the operation is about is missing.
         """
-        content = None if payload is None or payload.nil else payload
+        content = None if payload is None or is_nil(payload) else payload
         if self._reader is not None:
             return (self._reader.read(content, "", problems),)
-        for child in content.children if content is not None else ():
+        for child in content if content is not None else ():
             problems.add(unknown_child(child, "", self.operation.name))
         return ()
-
-    def accepted(self, payload: Element | None) -> tuple[Any, ...]:
-        """Read the input.
-
-        Raises:
-            Refused: there is anything wrong with it.
-        """
-        problems = Problems()
-        arguments = self.arguments(payload, problems)
-        problems.check()
-        return arguments
 
     def body(self, result: Any) -> Iterable[bytes]:
         """Write what the operation returned."""
@@ -113,7 +100,6 @@ class Endpoint:
         self._names: ArrayNames = names
         compiled = [_Compiled(operation, names) for operation in self.operations]
         self._by_name = {name: entry for entry in compiled for name in entry.names()}
-        self._shapes: Shapes[tuple[SoapVersion, _Compiled, Template]] = Shapes()
         self._without_input = next((c for c in compiled if c.operation.input is None), None)
 
     def wsdl(self, address: str) -> bytes:
@@ -133,19 +119,12 @@ class Endpoint:
         """
         version = SOAP12 if soap12_hint else SOAP11
         try:
+            root = parse(body, charset)
+            version = version_of(root)
+            payload = payload_of(root, version)
+            compiled = self._select(payload)
             problems = Problems()
-            found = self._shapes.find(body, charset)
-            if found is not None:
-                (version, compiled, template), texts = found
-                arguments = template.filled(texts)
-            else:
-                root = parse(body, charset)
-                version = version_of(root)
-                compiled, payload = self._select(payload_of(root, version))
-                arguments = compiled.arguments(payload, problems)
-                if not problems:
-                    make = partial(_meaning, version, compiled, payload)
-                    self._shapes.learn(body, charset, root, payload, make)
+            arguments = compiled.arguments(payload, problems)
             result = caller.invoke(self.name, compiled.operation, arguments, problems)
             return _reply(version, compiled.body(result))
         except faults.Fault as fault:
@@ -159,29 +138,22 @@ class Endpoint:
             raised = faults.internal(caller.reference)
         return faults.fault_reply(raised, soap12=version is SOAP12)
 
-    def _select(self, payload: Element | None) -> tuple[_Compiled, Element | None]:
+    def _select(self, payload: _Element | None) -> _Compiled:
         """Which operation is meant."""
         if payload is None:
             if self._without_input is None:
                 raise faults.client_fault(
                     f"The Body is empty, but {self.name} has no operation without input"
                 )
-            return self._without_input, None
-        compiled = self._by_name.get(payload.name)
+            return self._without_input
+        name = local_name(payload)
+        compiled = self._by_name.get(name)
         if compiled is None:
             known = ", ".join(operation.name for operation in self.operations)
             raise faults.client_fault(
-                f"{self.name} has no operation '{payload.name[:100]}': it has {known}"
+                f"{self.name} has no operation '{name[:100]}': it has {known}"
             )
-        return compiled, payload
-
-
-def _meaning(
-    version: SoapVersion, compiled: _Compiled, payload: Element | None
-) -> tuple[SoapVersion, _Compiled, Template] | None:
-    """What a request means whatever its texts are, if there is such a meaning."""
-    template = template_of(compiled.accepted, payload)
-    return None if template is None else (version, compiled, template)
+        return compiled
 
 
 def _reply(version: SoapVersion, body: Iterable[bytes]) -> Reply:

@@ -17,10 +17,13 @@ from sipxconfig_soap import errors
 from sipxconfig_soap.values import is_blank, parse_boolean, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from lxml.etree import _Element
 
     from sipxconfig_soap.errors import Problem, Problems
-    from sipxconfig_soap.soap.xml import Element
+
+_XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 _INT_RANGE = range(-(2**31), 2**31)
 
@@ -28,7 +31,23 @@ IGNORED_WHEN_BLANK = frozenset({"edit", "addLine", "addExternalLine"})
 """Elements that some clients send empty instead of leaving them out."""
 
 
-def unknown_child(child: Element, prefix: str, type_name: str) -> Problem:
+def local_name(element: _Element) -> str:
+    """The name of an element without its namespace."""
+    return element.tag.rpartition("}")[2]
+
+
+def text_of(element: _Element) -> str:
+    """All character data directly inside an element, joined."""
+    text = element.text or ""
+    return text + "".join(child.tail or "" for child in element) if len(element) else text
+
+
+def is_nil(element: _Element) -> bool:
+    """Whether an element carries ``xsi:nil`` with a true value."""
+    return trim(element.get(_XSI_NIL, "")) in ("true", "1")
+
+
+def unknown_child(child: _Element, prefix: str, type_name: str) -> Problem:
     """The problem of an element that nobody expects; a name without end is cut.
 
     Args:
@@ -36,13 +55,13 @@ def unknown_child(child: Element, prefix: str, type_name: str) -> Problem:
         prefix: the path of its parent with a dot, "" for the operation itself.
         type_name: what its parent is.
     """
-    name = child.name[: errors.VALUE_LIMIT]
+    name = local_name(child)[: errors.VALUE_LIMIT]
     return errors.unknown_element(prefix + name, name, type_name)
 
 
-def _refuse_children(element: Element, path: str, problems: Problems) -> None:
+def _refuse_children(element: _Element, path: str, problems: Problems) -> None:
     """A simple value has none."""
-    for child in element.children:
+    for child in element:
         problems.add(unknown_child(child, f"{path}.", "a simple value"))
 
 
@@ -54,12 +73,13 @@ def _scalar(convert: Callable[[str], Any], refusal: str) -> Callable[..., Any]:
         refusal: what is wrong then, as the end of a sentence.
     """
 
-    def read(element: Element, path: str, problems: Problems) -> Any:
+    def read(element: _Element, path: str, problems: Problems) -> Any:
         _refuse_children(element, path, problems)
+        text = text_of(element)
         try:
-            return convert(element.text)
+            return convert(text)
         except ValueError:
-            problems.add(errors.invalid_value(path, element.text, refusal))
+            problems.add(errors.invalid_value(path, text, refusal))
             return None
 
     return read
@@ -104,7 +124,7 @@ class _Field:
     needed: bool
     added: bool
     ignored_when_blank: bool
-    read: Callable[[Element, str, Problems], Any]
+    read: Callable[[_Element, str, Problems], Any]
 
     @property
     def is_simple(self) -> bool:
@@ -136,7 +156,7 @@ class MessageReader:
         self._lists = tuple(name for name, field in self._fields.items() if field.repeated)
         self._needed = tuple(name for name, field in self._fields.items() if field.needed)
 
-    def read(self, element: Element | None, path: str, problems: Problems) -> Any:
+    def read(self, element: _Element | None, path: str, problems: Problems) -> Any:
         """Read one element.
 
         Args:
@@ -153,8 +173,8 @@ class MessageReader:
             values[name] = []
         prefix = f"{path}." if path else ""
         seen: set[str] | None = None
-        for child in self._counting(element.children) if element is not None else ():
-            field = self._fields.get(child.name)
+        for name, child in self._counting(element) if element is not None else ():
+            field = self._fields.get(name)
             if field is None:
                 problems.add(unknown_child(child, prefix, self._type_name))
             elif field.repeated:
@@ -180,29 +200,30 @@ class MessageReader:
             problems.check()
         return instance(self._message, values)
 
-    def _counting(self, children: Sequence[Element]) -> Sequence[Element]:
-        """Those that count: of a simple element that is given more than once only the last.
+    def _counting(self, element: _Element) -> list[tuple[str, _Element]]:
+        """The children that count, with their names: of a simple one given again only the last.
 
         One with children counts all the same: these are unknown, and nothing sent is dropped.
         """
-        last = {child.name: child for child in children}
+        children = [(local_name(child), child) for child in element]
+        last = dict(children)
         if len(last) == len(children):
             return children
         simple = {name for name in last if (field := self._fields.get(name)) and field.is_simple}
         return [
-            child
-            for child in children
-            if child.name not in simple or child is last[child.name] or child.children
+            (name, child)
+            for name, child in children
+            if name not in simple or child is last[name] or len(child)
         ]
 
     @staticmethod
-    def _occurrence(field: _Field, element: Element, path: str, problems: Problems) -> Any:
+    def _occurrence(field: _Field, element: _Element, path: str, problems: Problems) -> Any:
         if field.ignored_when_blank and _is_hollow(element):
             return None
-        if element.attributes and element.nil:
+        if is_nil(element):
             if not field.is_complex:
                 _refuse_children(element, path, problems)
-            elif element.children:
+            elif len(element):
                 # A search that is nil and says what to look for must not be taken for everything.
                 where = path or field.name
                 problems.add(errors.invalid_value(where, None, "is nil and has content"))
@@ -210,10 +231,10 @@ class MessageReader:
         return field.read(element, path, problems)
 
 
-def _is_hollow(element: Element) -> bool:
+def _is_hollow(element: _Element) -> bool:
     """Whether nothing but white space and blank or nil children is inside."""
-    return is_blank(element.text) and all(
-        not child.children and (child.nil or is_blank(child.text)) for child in element.children
+    return is_blank(text_of(element)) and all(
+        not len(child) and (is_nil(child) or is_blank(child.text)) for child in element
     )
 
 
