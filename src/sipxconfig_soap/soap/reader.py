@@ -132,13 +132,6 @@ class _Field:
         return not self.repeated and not self.is_complex
 
 
-def instance(kind: type[Any], values: dict[str, Any]) -> Any:
-    """An instance of a Spyne class with these values, without Spyne's costly constructor."""
-    message = object.__new__(kind)
-    message.__dict__ = values
-    return message
-
-
 class MessageReader:
     """Reads elements of one complex type into instances of its Spyne class.
 
@@ -198,7 +191,7 @@ class MessageReader:
                 problems.add(errors.required(prefix + name))
         if missing:
             problems.check()
-        return instance(self._message, values)
+        return self._message(**values)
 
     def _counting(self, element: _Element) -> list[tuple[str, _Element]]:
         """The children that count, with their names: of a simple one given again only the last.
