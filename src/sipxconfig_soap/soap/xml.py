@@ -15,7 +15,6 @@ from sipxconfig_soap.soap.faults import Fault, client_fault
 MAX_DEPTH, MAX_ELEMENTS = 64, 100_000
 _DEEP = f"The request nests elements deeper than {MAX_DEPTH}"
 _MANY = f"The request has more than {MAX_ELEMENTS} elements"
-_BEGINNING = 64 * 1024
 _NO_STARTS = (b"</", b"<!", b"<?")
 _MALFORMED = "The request is not well-formed XML: "
 _CODECS = {"utf_8", "latin_1", "ascii", "utf_16", "utf_16_le", "utf_16_be"}
@@ -23,9 +22,8 @@ _NAME = re.compile(r"[A-Za-z0-9._:-]+")
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
 _DOCTYPE = re.compile(rb"(?s)(?:\xef\xbb\xbf)?(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+<!DOCTYPE")
 _LONG_NAMESPACE = re.compile(rb"""xmlns[^=<>]*=\s*["'][^"'<>]{2000}""")
-_TOO_LONG = {"ERR_NAME_TOO_LONG": 50_000} | dict.fromkeys(
-    ("ERR_RESOURCE_LIMIT", "ERR_COMMENT_NOT_FINISHED", "ERR_CDATA_NOT_FINISHED"), 10_000_000
-)
+_OVER = ("ERR_RESOURCE_LIMIT", "ERR_COMMENT_NOT_FINISHED", "ERR_CDATA_NOT_FINISHED")
+_TOO_LONG = {"ERR_NAME_TOO_LONG": 50_000} | dict.fromkeys(_OVER, 10_000_000)
 """What libxml2 says of something longer than it takes, and how many bytes that are."""
 _UNDECLARED = re.compile(r"Namespace prefix (\S+)(?: for (\S+))? on (\S+) is not defined")
 _COUNT: Any = etree.XPath("count(//*)")
@@ -53,7 +51,7 @@ def parse(body: bytes, charset: str | None = None) -> etree._Element:
     # Twice as many as allowed, since comments and CDATA may hold some that are no tags. The depth
     # of so many shows at their beginning.
     crowded = body.count(b"<") - sum(map(body.count, _NO_STARTS)) > 2 * MAX_ELEMENTS
-    body = body[:_BEGINNING] if crowded else body
+    body = body[: 64 * 1024] if crowded else body
     # Each request has its own: lxml advises against sharing parsers between threads.
     parser = etree.XMLParser(
         encoding="UTF-8",
