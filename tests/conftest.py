@@ -242,11 +242,11 @@ def run_server(
 
 @pytest.fixture
 def start_bare(tmp_path: Path) -> Iterator[Callable[..., Bare]]:
-    """Starts a bare server whose clients have so many seconds."""
+    """Starts a bare server whose clients may stall so many seconds, with few threads or more."""
     started: list[Bare] = []
 
-    def start(request_seconds: float = WAIT_SECONDS, workers: int = 1) -> Bare:
-        started.append(Bare(tmp_path, request_seconds, workers))
+    def start(stall_seconds: float = WAIT_SECONDS, workers: int = 1, threads: int = 1) -> Bare:
+        started.append(Bare(tmp_path, stall_seconds, workers, threads))
         return started[-1]
 
     yield start

@@ -8,53 +8,103 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
 from functools import partial
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sipxconfig_soap import gunicorn_socket, gunicorn_threads
-from sipxconfig_soap.gunicorn_socket import PatientSocket, StalledClient
-from sipxconfig_soap.gunicorn_threads import Threads
 from tests.support.bare import WAIT_SECONDS
+from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
-    from typing import Any
+    from collections.abc import Callable
 
     from tests.support.bare import Bare
 
-HALVES = {
-    "line": b"GET / HT",
-    "head": b"POST / HTTP/1.1\r\nHost:",
-    "body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
-}
+LINE = b"GET / HT"
+HEAD = b"POST / HTTP/1.1\r\nHost:"
+BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
+CHUNK = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"
+HALVES = {"line": LINE, "head": HEAD, "body": BODY, "chunk": CHUNK}
+RESTS = {LINE: b"TP/1.1\r\n\r\n", HEAD: b" x\r\n\r\n", BODY: b"defghij", CHUNK: b"cde\r\n0\r\n\r\n"}
 CLOSE = b"Host: x\r\nConnection: close\r\n"
 
 
 @pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
-def test_half_a_request_takes_no_thread(start_bare: Callable[..., Bare], half: bytes) -> None:
-    server = start_bare(1000)
+def test_half_a_request_leaves_threads_for_others(
+    start_bare: Callable[..., Bare], half: bytes
+) -> None:
+    server = start_bare(threads=8)
     waiting = [server.connect() for _ in range(5)]
     for client in waiting:
         client.sendall(half)
     assert server.get() == (200, b"")
-    rest = {b"GET / HT": b"TP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\nHost:": b" x\r\n\r\n"}
     for client in waiting:
-        client.sendall(rest.get(half, b"defghij"))
+        client.sendall(RESTS[half])
         assert client.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
         client.sendall(half)
     assert server.get() == (200, b"")
     for client in waiting:
         client.close()
     assert server.get() == (200, b"")
+    assert server.log == ""
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_half_a_request_frees_its_thread_again(
+    start_bare: Callable[..., Bare], half: bytes
+) -> None:
+    server = start_bare(0.5)
+    with server.connect() as client:
+        client.sendall(half)
+        assert server.get() == (200, b"")
+        assert client.recv(1) == b""
+    assert server.log == ""
+
+
+def test_half_a_request_on_a_kept_connection_frees_its_thread_again(
+    start_bare: Callable[..., Bare],
+) -> None:
+    server = start_bare(0.5)
+    with server.connect() as client:
+        client.sendall(HEAD + RESTS[HEAD])
+        assert client.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
+        client.sendall(HEAD)
+        assert server.get() == (200, b"")
+        assert b"HTTP" not in b"".join(iter(lambda: client.recv(100), b""))
+    assert server.log == ""
+
+
+def test_a_client_that_does_not_read_frees_its_thread_again(
+    start_bare: Callable[..., Bare],
+) -> None:
+    server = start_bare(0.5)
+    with server.connect() as client:
+        client.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert server.get() == (200, b"")
+        assert len(b"".join(iter(lambda: client.recv(1 << 20), b""))) < 50_000_000
+    assert server.log == ""
+
+
+def test_a_client_that_pauses_in_time_gets_all(start_bare: Callable[..., Bare]) -> None:
+    server = start_bare(3)
+    with server.connect() as client:
+        for piece in (HEAD[:10], HEAD[10:], b" x\r\nContent-Length: 3\r\n\r\na", b"b", b"c"):
+            client.sendall(piece)
+            time.sleep(0.8)
+        assert client.recv(65536).endswith(b"\r\n\r\nabc")
+        client.sendall(b"GET /big HTTP/1.1\r\n" + CLOSE + b"\r\n")
+        size = 0
+        for _ in range(4):
+            size += len(client.recv(1 << 20))
+            time.sleep(0.8)
+        size += len(b"".join(iter(lambda: client.recv(1 << 20), b"")))
+        assert size > 50_000_000
 
 
 def test_many_halves_are_closed_in_time_without_a_word(start_bare: Callable[..., Bare]) -> None:
-    server = start_bare(0.5)
+    server = start_bare(0.5, threads=8)
     waiting = [(server.connect(), half) for half in HALVES.values() for _ in range(5)]
     for client, half in waiting:
         client.sendall(half)
@@ -62,6 +112,21 @@ def test_many_halves_are_closed_in_time_without_a_word(start_bare: Callable[...,
         assert client.recv(1) == b""
         client.close()
     assert server.log == ""
+
+
+def test_clients_that_are_let_go_and_do_not_leave_hold_nobody_up(
+    start_bare: Callable[..., Bare],
+) -> None:
+    server = start_bare(1, threads=64)
+    waiting = [server.connect() for _ in range(50)]
+    for client in waiting:
+        client.sendall(LINE)
+    for client in waiting:
+        assert client.recv(1) == b""
+    # Were each of them waited for by the thread that accepts, others would not be served in time.
+    assert server.get() == (200, b"")
+    for client in waiting:
+        client.close()
 
 
 def test_clients_that_leave_half_way_are_forgotten(start_bare: Callable[..., Bare]) -> None:
@@ -95,7 +160,7 @@ def test_requests_byte_by_byte(start_bare: Callable[..., Bare]) -> None:
 
 
 def test_requests_sent_together_are_answered_in_order(start_bare: Callable[..., Bare]) -> None:
-    server = start_bare()
+    server = start_bare(threads=2)
     bodies = [b"a" * 10, b"", b"b" * 100_000, b"c" * 70, b"d" * 65_000, b"e"]
     requests = [
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -145,15 +210,15 @@ UNWANTED = {
 def test_no_thread_waits_for_a_body_that_nobody_wants(
     start_bare: Callable[..., Bare], announced: bytes
 ) -> None:
-    server = start_bare(1000)
-    # Were the only thread to wait for each of them, it would be longer than a test waits.
-    waiting = [server.connect() for _ in range(30)]
+    server = start_bare(threads=4)
+    # Were a thread to wait for each of these bodies, it would be longer than a test waits.
+    waiting = [server.connect() for _ in range(10)]
     for client in waiting:
         client.sendall(b"POST /unread HTTP/1.1\r\nHost: x\r\n" + announced)
     assert server.get() == (200, b"")
     for client in waiting:
-        with client:
-            answer = b"".join(iter(partial(client.recv, 1000), b""))
+        answer = b"".join(iter(partial(client.recv, 1000), b""))
+        client.close()
         assert b"HTTP/1.1 401 " in answer
         assert b"\r\nConnection: close\r\n" in answer
 
@@ -166,89 +231,28 @@ def test_who_sends_a_large_body_before_reading_gets_the_answer(
     with server.connect() as client:
         head = f"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
         client.sendall(head.encode() + b"x" * size)
-        assert client.recv(1000).startswith(b"HTTP/1.1 401 ")
+        answer = client.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"\r\nConnection: close\r\n" in answer
 
 
-def test_threads_that_are_all_held_up_are_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gunicorn_threads, "STUCK_SECONDS", 0.05)
-    released, done = threading.Event(), threading.Event()
-
-    def serve(work: str) -> None:
-        if work == "slow":
-            released.wait(WAIT_SECONDS)
-        else:
-            done.set()
-
-    threads: Threads[str] = Threads(1, serve)
-    assert not threads.is_stuck()
-    threads.put("slow")
-    threads.put("quick")
-    time.sleep(0.1)
-    assert threads.is_stuck()
-    released.set()
-    assert done.wait(WAIT_SECONDS)
-    assert not threads.is_stuck()
-    threads.shutdown(wait=True)
-
-
-def processes_of(clients: Iterable[socket.socket]) -> Counter[int | None]:
-    """How many clients each process answers; None is for those that are no more."""
-
-    def process_of(client: socket.socket) -> int | None:
-        with contextlib.suppress(OSError):
-            client.sendall(b"GET /process HTTP/1.1\r\nHost: x\r\n\r\n")
-            return int(client.recv(65536).partition(b"\r\n\r\n")[2] or 0) or None
-        return None
-
-    return Counter(map(process_of, clients))
-
-
-@pytest.fixture
-def three(start_bare: Callable[..., Bare]) -> Callable[[], AbstractContextManager[list[Any]]]:
-    """Opens twelve connections to a server of three processes, all of which are at work."""
-    server = start_bare(workers=3)
-
-    @contextlib.contextmanager
-    def connected() -> Iterator[list[socket.socket]]:
-        with contextlib.ExitStack() as stack:
-            yield [stack.enter_context(server.connect()) for _ in range(12)]
-
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        with connected() as clients:
-            if len(processes_of(clients)) == 3:
-                return connected
-        assert time.monotonic() < deadline, "a process does not answer"
-
-
-def test_each_process_takes_its_share_of_clients(
-    three: Callable[[], AbstractContextManager[list[Any]]],
+def test_a_process_that_died_is_replaced_and_not_waited_for(
+    start_bare: Callable[..., Bare],
 ) -> None:
-    for _ in range(10):
-        with three() as clients:
-            # Clients that have just gone may count for a moment still.
-            assert max(processes_of(clients).values()) <= 6
-
-
-def test_a_process_that_died_is_not_waited_for(
-    three: Callable[[], AbstractContextManager[list[Any]]],
-) -> None:
-    with three() as clients:
-        victim = next(iter(processes_of(clients)))
-        assert victim is not None
+    server = start_bare(workers=2)
+    victim = int(server.get("/process")[1])
+    with server.connect() as kept:
         os.kill(victim, signal.SIGKILL)
-        left = processes_of(clients)
-        assert 0 < left.pop(None) < 12
-        assert victim not in left
-        with three() as others:
-            found = processes_of(others)
-            assert victim not in found
-            assert None not in found
+        found = {int(server.get("/process")[1]) for _ in range(20)}
+        assert victim not in found
+        wait_for(lambda: len({server.get("/process")[1] for _ in range(20)}) == 2)
+        kept.sendall(HEAD + RESTS[HEAD])
+        assert kept.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_what_can_become_no_head_is_refused_at_once(start_bare: Callable[..., Bare]) -> None:
-    server = start_bare(1000)
-    endless = b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000
+    server = start_bare()
+    endless = b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200_000
     for request, status in ((b"GET / HTTP/1.1\nHost: x\n\n", b"400"), (endless, b"431")):
         with server.connect() as client:
             with contextlib.suppress(ConnectionError):
@@ -308,8 +312,9 @@ def test_a_server_that_has_nothing_to_do_is_left_alone(start_bare: Callable[...,
 def test_a_server_that_stops_does_not_wait_for_silent_clients(
     start_bare: Callable[..., Bare],
 ) -> None:
-    server = start_bare(1000)
+    server = start_bare()
     silent, idle = server.connect(), server.connect()
+    time.sleep(6)  # gunicorn looks for five seconds whether a new client says something
     idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert idle.recv(65536)
     assert server.stop() == 0
@@ -329,60 +334,54 @@ def refuses(server: Bare) -> bool:
 def test_a_server_that_stops_refuses_new_clients_and_waits_shortly_for_slow_ones(
     start_bare: Callable[..., Bare], half: bytes
 ) -> None:
-    server = start_bare(1000)
+    server = start_bare(5)
     assert server.get() == (200, b"")
-    slow = server.connect()
-    slow.sendall(half)
-    time.sleep(0.2)
-    server.process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not refuses(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert server.process.poll() is None
-    assert server.process.wait(WAIT_SECONDS - 5) == 0
-    assert server.process.stdout is not None
-    server.process.stdout.close()
-    assert slow.recv(100) == b""
-    slow.close()
+    with server.connect() as slow:
+        slow.sendall(half)
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(server))
+        assert server.process.poll() is None
+        assert server.wait() == 0
+        assert slow.recv(100) == b""
 
 
-@contextlib.contextmanager
-def reading(piece: int, pause: float) -> Iterator[PatientSocket]:
-    """The server's end of a connection whose client takes so many bytes between pauses."""
-    ours, theirs = socket.socketpair()
-    ended = threading.Event()
-
-    def read() -> None:
-        while not ended.wait(pause) and theirs.recv(piece):
-            pass
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        with theirs, contextlib.closing(PatientSocket.take(ours)) as sock:
-            yield sock
-            ended.set()
-            reader.join()
-    finally:
-        ended.set()
-        reader.join()
-
-
-def test_a_client_that_reads_too_slowly_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gunicorn_socket, "REQUEST_SECONDS", 0.5)
-    monkeypatch.setattr(gunicorn_socket, "ANSWER_RATE", 10_000_000)
-    # No pause is long, but all together are.
-    with reading(gunicorn_socket.PIECE, 0.1) as sock, pytest.raises(StalledClient):
-        sock.sendall(b"x" * 50_000_000)
-
-
-def test_a_client_that_reads_slowly_but_well_enough_gets_all(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_server_that_stops_answers_what_has_begun_and_refuses_new_clients(
+    start_bare: Callable[..., Bare],
 ) -> None:
-    monkeypatch.setattr(gunicorn_socket, "REQUEST_SECONDS", 2)
-    monkeypatch.setattr(gunicorn_socket, "ANSWER_RATE", 1000)
-    with reading(gunicorn_socket.PIECE, 0.1) as sock:
-        started = time.monotonic()
-        sock.sendall(b"x" * 3_000_000)
-    assert time.monotonic() - started > 2
+    server = start_bare(workers=2, threads=4)
+    assert server.process.stdout is not None
+    body = b"x" * 100_000
+    with contextlib.ExitStack() as stack:
+        begun = [stack.enter_context(server.connect()) for _ in range(4)]
+        for client in begun:
+            client.sendall(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+            client.sendall(body)
+        for _ in begun:
+            assert server.process.stdout.readline() == "begun\n"
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(server))
+        for client in begun:
+            head, _, received = b"".join(iter(partial(client.recv, 65536), b"")).partition(
+                b"\r\n\r\n"
+            )
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert received == body
+    assert server.wait() == 0
+    assert server.log == ""
+
+
+def test_a_server_that_stops_answers_the_next_request_of_a_kept_connection_and_closes_it(
+    start_bare: Callable[..., Bare],
+) -> None:
+    server = start_bare(threads=4)
+    with server.connect() as kept:
+        kept.sendall(HEAD + RESTS[HEAD])
+        assert b"\r\nConnection: keep-alive\r\n" in kept.recv(1000)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(server))
+        kept.sendall(HEAD + RESTS[HEAD])
+        answer = b"".join(iter(lambda: kept.recv(1000), b""))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nConnection: close\r\n" in answer
+    assert server.wait() == 0

@@ -1,6 +1,7 @@
 """Serving by gunicorn: its configuration, and an application built in each worker process.
 
-The knowledge of gunicorn's insides is in `sipxconfig_soap.gunicorn_worker` and its neighbours.
+Gunicorn's threaded worker waits for a client in a thread. So the kernel lets go of a client that
+stalls, and a proxy that buffers belongs in front of anything but a trusted network.
 """
 
 from __future__ import annotations
@@ -9,12 +10,19 @@ import errno
 import logging
 import os
 import socket
+import struct
+import sys
+import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import ParseException
+from gunicorn.workers.gthread import ThreadWorker
 
-from sipxconfig_soap.gunicorn_worker import PatientWorker, has_left
+from sipxconfig_soap import incident
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,11 +31,36 @@ if TYPE_CHECKING:
 
     Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+RECEIVE_SECONDS = 15.0
+"""How long the server waits for a client's next bytes."""
+
+SEND_SECONDS = 8.0
+"""How long it waits for a client to take some of an answer.
+
+A client that stops reading is let go after about three times this: the system takes a little more
+into its own memory twice before it takes nothing.
+"""
+
 KEEP_ALIVE_SECONDS = 30
 """How long a connection without requests stays open; it takes no thread meanwhile."""
 
 GRACEFUL_SECONDS = 30
 """How long requests may take that are being answered when the server is told to stop."""
+
+LINGER_SECONDS = 5.0
+"""How long a client may still send on a connection on which it is sent nothing more."""
+
+LINGER_PAUSE_SECONDS = 1.0
+"""How long it may be silent meanwhile without closing the connection."""
+
+LINGER_BYTES = 32 * 1024 * 1024
+"""Bytes that it may still send; they are thrown away.
+
+A client that sends a large body before it has been asked to log in reads the answer only when it
+has sent all of it.
+"""
+
+_PIECE = 64 * 1024
 
 
 class CannotListen(OSError):
@@ -54,7 +87,12 @@ def check_address(settings: Settings) -> None:
 
 
 def run(
-    settings: Settings, build: Callable[[], Application], announce: Callable[[str], None]
+    settings: Settings,
+    build: Callable[[], Application],
+    announce: Callable[[str], None],
+    *,
+    receive_seconds: float = RECEIVE_SECONDS,
+    send_seconds: float = SEND_SECONDS,
 ) -> None:
     """Serve until a signal ends it, by SystemExit; worker processes leave by it too.
 
@@ -62,19 +100,27 @@ def run(
         settings: what the administrator decided.
         build: makes the WSGI application; called in each worker process, after the fork.
         announce: called with ``http://host:port`` once clients can connect.
+        receive_seconds: see `RECEIVE_SECONDS`.
+        send_seconds: see `SEND_SECONDS`.
     """
-    _Gunicorn(settings, build, announce).run()
+    limits = {socket.SO_RCVTIMEO: receive_seconds, socket.SO_SNDTIMEO: send_seconds}
+    _Gunicorn(settings, build, announce, limits).run()
 
 
 class _Gunicorn(BaseApplication):
     """Gunicorn's view of this program."""
 
     def __init__(
-        self, settings: Settings, build: Callable[[], Application], announce: Callable[[str], None]
+        self,
+        settings: Settings,
+        build: Callable[[], Application],
+        announce: Callable[[str], None],
+        limits: dict[int, float],
     ) -> None:
         self._settings = settings
         self._build = build
         self._announce = announce
+        self._limits = limits
         super().__init__()
 
     def load_config(self) -> None:
@@ -83,7 +129,7 @@ class _Gunicorn(BaseApplication):
             "bind": self._settings.bind,
             "workers": self._settings.workers,
             "threads": self._settings.threads,
-            "worker_class": PatientWorker,
+            "worker_class": _Worker,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "proc_name": "sipxconfig-soap",
@@ -93,23 +139,128 @@ class _Gunicorn(BaseApplication):
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
             "forwarder_headers": "",
-            # The same parser whatever else is installed, and nothing that manages from outside.
-            "http_parser": "python",
-            "control_socket_disable": True,
             "when_ready": self._when_ready,
-            "child_exit": has_left,
+            "pre_request": _note,
+            "post_request": _send_rest,
         }
+        # Releases that have this socket let others manage the server through it.
+        if "control_socket_disable" in self.cfg.settings:
+            chosen["control_socket_disable"] = True
         for name, value in chosen.items():
             self.cfg.set(name, value)
 
     def load(self) -> Application:
         """Build the application."""
-        return self._build()
+        return _framed(self._build())
 
     def _when_ready(self, arbiter: Any) -> None:
-        host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
+        """Accepted connections inherit from the listener how long they may stall."""
+        for listener in arbiter.LISTENERS:
+            for option, limit in self._limits.items():
+                seconds, fraction = divmod(limit, 1)
+                value = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
+                listener.setsockopt(socket.SOL_SOCKET, option, value)
+        host, port = arbiter.LISTENERS[0].getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         self._announce(f"http://{shown}:{port}")
+
+
+class _Worker(ThreadWorker):
+    """Gunicorn's threaded worker, for clients that come or leave late, or send what is no HTTP."""
+
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
+        """Accept new clients or not; when the server stops, they are refused at once."""
+        alive = self.alive
+        super().set_accept_enabled(enabled and alive)
+        if not alive:
+            for listener in self.sockets:
+                listener.close()
+
+    def murder_pending(self) -> None:
+        """Close connections that never said anything: late ones, and all when the server stops."""
+        if not self.alive:
+            for connection in self.pending_conns:
+                connection.timeout = 0.0
+        super().murder_pending()
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request; the base class would see a client off where all others wait for it."""
+        keep = super().handle(conn)
+        if not keep:
+            _see_off(conn.sock)
+        return keep
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Refuse what is no HTTP without quoting it: in it may be a login."""
+        super().handle_error(req, client, addr, _unquoted(exc))
+
+
+def _see_off(sock: socket.socket) -> None:
+    """Wait for a client to close. To close before would destroy the end of its answer."""
+    until, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(LINGER_PAUSE_SECONDS)
+        while left > 0 and time.monotonic() < until:
+            data = sock.recv(_PIECE)
+            if not data:
+                return
+            left -= len(data)
+    with suppress(OSError):
+        # It has not closed; gunicorn, which would wait too, shall not.
+        sock.shutdown(socket.SHUT_RD)
+
+
+def _unquoted(error: Exception) -> Exception:
+    """An error of the same class whose text is its name instead of what the client sent."""
+    if not isinstance(error, ParseException):
+        return error
+    kind = type(error)
+    bare: type[Exception] = type(kind.__name__, (kind,), {"__str__": lambda _: kind.__name__})
+    return bare.__new__(bare)
+
+
+_thread = threading.local()
+
+
+def _note(_worker: object, request: Any) -> None:
+    """Gunicorn's request of this thread, which the environment of WSGI does not have."""
+    _thread.request = request
+
+
+def _framed(application: Application) -> Application:
+    """The application, and what HTTP/1.1 wants to know of its answers when they start."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if any(name == "Content-Length" for name, _ in headers):
+                _hold_back(environ["gunicorn.socket"], held=True)
+            if status.startswith("4") and _may_be_unread(environ):
+                _thread.request.force_close()
+            return start_response(status, headers, *rest)
+
+        return application(environ, start)
+
+    return answer
+
+
+def _may_be_unread(environ: dict[str, Any]) -> bool:
+    """Whether more of a refused body may be under way than gunicorn takes before it hangs up."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    return length > _PIECE or "HTTP_TRANSFER_ENCODING" in environ or "HTTP_EXPECT" in environ
+
+
+def _hold_back(sock: socket.socket, *, held: bool) -> None:
+    """Gunicorn sends head and body one by one; let the system send them together."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, held)
+
+
+def _send_rest(_worker: object, _request: object, environ: dict[str, Any], _: object) -> None:
+    """An answer is complete, or given up."""
+    if "gunicorn.socket" in environ:
+        _hold_back(environ["gunicorn.socket"], held=False)
 
 
 class _Log(Logger):
@@ -122,6 +273,12 @@ class _Log(Logger):
 
     def access(self, *_: Any) -> None:
         """Log no requests here."""
+
+    def exception(self, *_: Any, **__: Any) -> None:
+        """Report without what a client sent; that one has stalled is nothing to report."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, BlockingIOError):
+            incident.report(incident.new_reference(), error)
 
     def reopen_files(self) -> None:
         """Nothing to reopen: lines go to standard error."""

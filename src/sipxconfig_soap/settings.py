@@ -106,7 +106,7 @@ class Settings:
         "Number of processes that serve; `auto` is one per processor, at most 8.",
     )
     threads: int = _row(
-        "8",
+        "16",
         read.whole_number(1, 64),
         "Threads of each process, which is also its number of database connections.",
     )

@@ -1,4 +1,4 @@
-"""Our gunicorn with an application of a few lines and one thread in each of its processes."""
+"""Our gunicorn with an application of a few lines."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ WAIT_SECONDS = 30
 BARE_SERVER = """
 import os
 import sys
-from gunicorn import config
-from sipxconfig_soap import gunicorn_socket, gunicorn_worker, logs, server
+import threading
+import time
+from sipxconfig_soap import logs, server
 from sipxconfig_soap.settings import Settings
+
+gone_on = threading.Event()
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
@@ -31,6 +34,11 @@ def application(environ, start_response):
         start_response("401 Unauthorized", [("Content-Length", "0")])
         return []
     body = environ["wsgi.input"].read()
+    if path == "/go":
+        gone_on.set()
+    if path == "/slow":
+        print("begun", flush=True)
+        time.sleep(2)
     if path == "/process":
         body = str(os.getpid()).encode()
     if path == "/scheme":
@@ -40,41 +48,55 @@ def application(environ, start_response):
     if path == "/stream":
         start_response("200 OK", [])
         return iter([b"one", b"two"])
+    if path == "/paused":
+        start_response("200 OK", [])
+        return paused()
     if path == "/cut":
         start_response("200 OK", [])
         return cut()
+    if path == "/empty":
+        start_response("200 OK", [("Content-Length", "4")])
+        return []
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
+
+def paused():
+    yield b"one"
+    gone_on.wait(30)
+    yield b"two"
 
 def cut():
     yield b"one"
     raise RuntimeError("a secret")
 
-gunicorn_socket.REQUEST_SECONDS = float(sys.argv[1])
-# However busy the machine is, another process is given the time to take a connection.
-gunicorn_worker.YIELD_SECONDS = 10
-# How long a worker may not be heard of.
-config.Timeout.default = 3
+stall_seconds, workers, threads = sys.argv[1:]
 logs.setup("info")
-settings = Settings.load({}, bind="127.0.0.1:0", workers=sys.argv[2], threads="1")
-server.run(settings, lambda: application, lambda url: print(url, flush=True))
+settings = Settings.load({}, bind="127.0.0.1:0", workers=workers, threads=threads)
+server.run(
+    settings,
+    lambda: application,
+    lambda url: print(url, flush=True),
+    receive_seconds=float(stall_seconds),
+    send_seconds=float(stall_seconds),
+)
 """
 
 
 class Bare:
-    """A server with one thread in each process and no application of ours.
+    """A server with no application of ours.
 
     Args:
         home: its directory.
-        request_seconds: how long clients may take for what they do.
+        stall_seconds: how long clients may stall.
         workers: the number of its processes.
+        threads: of each process.
     """
 
-    def __init__(self, home: Path, request_seconds: float, workers: int = 1) -> None:
+    def __init__(self, home: Path, stall_seconds: float, workers: int, threads: int) -> None:
         self.home = home
         with (home / "log").open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", BARE_SERVER, str(request_seconds), str(workers)],
+                [sys.executable, "-c", BARE_SERVER, *map(str, (stall_seconds, workers, threads))],
                 env={**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home)},
                 cwd=home,
                 stdout=subprocess.PIPE,
@@ -87,6 +109,10 @@ class Bare:
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         self.process.send_signal(how)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; returns its exit code."""
         code = self.process.wait(WAIT_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()

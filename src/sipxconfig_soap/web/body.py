@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
@@ -66,7 +67,7 @@ def read_body(environ: WSGIEnvironment, framing: Framing, limit: int) -> bytes:
     Raises:
         Refusal: with 413 as soon as more than ``limit`` bytes are there.
         Fault: Client, when the body is damaged or ends before it should.
-        ConnectionError: the client is gone.
+        ConnectionError: the client is gone, or has stalled.
     """
     length, packed = framing
     stream = environ["wsgi.input"]
@@ -113,6 +114,9 @@ def _piece(stream: InputStream, size: int) -> bytes:
         return stream.read(size) or b""
     except ConnectionError:
         raise
+    except (BlockingIOError, TimeoutError) as error:
+        # The server has waited for the next bytes long enough.
+        raise ConnectionResetError(errno.ECONNRESET, "the client stalled") from error
     except Exception as error:
         # Servers have errors of their own for chunks that are none.
         raise client_fault("The request's body is damaged") from error
