@@ -502,6 +502,13 @@ def test_doctor_finds_what_is_wrong(cli: Cli, postgres: EmbeddedPostgres, empty_
     assert output.splitlines()[1].startswith("fail  settings   SIPXCONFIG_BIND")
 
 
+def test_doctor_counts_the_connections_of_an_own_postgresql(own: Cli) -> None:
+    own.environ |= {"SIPXCONFIG_WORKERS": "64", "SIPXCONFIG_THREADS": "63"}
+    code, output, _ = own.run("doctor")
+    assert (code, verdicts(output)["database"]) == (0, "warn")
+    assert "clients, but 4038 may come: raise its max_connections, or lower" in output
+
+
 def test_doctor_knows_an_encoding_that_cannot_hold_every_name(
     cli: Cli, postgres: EmbeddedPostgres
 ) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.database import data_dir_option, explain, open_database
+from sipxconfig_soap.cli.worker import CONNECTIONS
 from sipxconfig_soap.embedded import EmbeddedError
 from sipxconfig_soap.settings import DEFAULT_DOMAIN, Settings, SettingsError, unknown_variables
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection
+
+SPARE_CONNECTIONS = CONNECTIONS + 2
+"""Beyond those of the web workers: for a worker, and two commands."""
 
 CLOCK_WARN_SECONDS = 2
 CLOCK_FAIL_SECONDS = 60
@@ -94,6 +98,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
             database.engine.connect() as connection,
         ):
             yield from _server(connection)
+            if settings.database_url is not None:
+                yield from _connections(settings, connection)
             yield from _schema(connection)
             yield _clock(connection)
     except EmbeddedError as error:
@@ -117,6 +123,25 @@ def _server(connection: Connection) -> Iterator[Finding]:
     else:
         yield Finding(
             "fail", "encoding", f"{encoding}; create the database anew with --encoding=UTF8"
+        )
+
+
+def _connections(settings: Settings, connection: Connection) -> Iterator[Finding]:
+    """Whether an own PostgreSQL lets in as many as may come; the embedded one is made to fit."""
+    allowed: int = connection.execute(
+        sa.text(
+            "SELECT current_setting('max_connections')::int"
+            " - current_setting('superuser_reserved_connections')::int"
+        )
+    ).scalar_one()
+    needed = settings.workers * settings.threads + SPARE_CONNECTIONS
+    if allowed < needed:
+        yield Finding(
+            "warn",
+            "database",
+            f"PostgreSQL lets in {allowed} clients, but {needed} may come: raise its "
+            f"max_connections, or lower SIPXCONFIG_THREADS ({settings.threads}) or "
+            f"SIPXCONFIG_WORKERS ({settings.workers})",
         )
 
 
