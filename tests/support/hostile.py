@@ -31,7 +31,7 @@ XML = "Content-Type: text/xml"
 def attacked(server: RunningServer) -> Iterator[Wire]:
     """Connections to a server, which afterwards still serves and has told no secret."""
     seen = len(server.output)
-    wire = Wire(server)
+    wire = Wire(server.address)
     yield wire
     answer = wire.send(post(USERS, FIND, XML))
     assert answer is not None

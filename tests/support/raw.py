@@ -12,8 +12,6 @@ from tests.support.client import ADMINISTRATOR, Response, basic
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.server import RunningServer
-
 PATIENCE = 60
 """Seconds after which a test gives up; what is tested takes a few at most."""
 
@@ -43,10 +41,10 @@ def chunked(service: str, *chunks: bytes) -> bytes:
 
 
 class Wire:
-    """Connections to a running server."""
+    """Connections to a server at this address."""
 
-    def __init__(self, server: RunningServer) -> None:
-        self._address = server.address
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
 
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
