@@ -10,14 +10,16 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
-from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres
+from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres, keep_running, keeper
 from sipxconfig_soap.embedded.account import Account, account_for, open_way
+from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +98,84 @@ def test_data_survive_a_restart_and_a_killed_server(data_dir: Path) -> None:
         os.kill(server_pid(data_dir), signal.SIGKILL)
         server.start()
         assert query(server.url(), "SELECT sum(number) FROM kept") == 3
+
+
+def kept(caplog: pytest.LogCaptureFixture) -> set[str]:
+    """What was logged of keeping a server running."""
+    return {each.getMessage() for each in caplog.records if each.name == keeper.__name__}
+
+
+@pytest.fixture
+def quick_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("quick_keeper")
+def test_a_killed_server_is_started_again_as_long_as_it_is_kept_running(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EmbeddedPostgres(data_dir) as server:
+        with keep_running(server):
+            query(server.url(), "CREATE TABLE kept AS SELECT 1 AS number")
+            for number in (2, 3):
+                killed = server_pid(data_dir)
+                os.kill(killed, signal.SIGKILL)
+                wait_for(lambda: server.is_running and server_pid(data_dir) != killed)  # noqa: B023
+                query(server.url(), f"INSERT INTO kept VALUES ({number})")
+            assert query(server.url(), "SELECT sum(number) FROM kept") == 6
+        # It still counts as a user: others do not stop it.
+        with EmbeddedPostgres(data_dir) as other:
+            assert query(other.url(), "SELECT 1") == 1
+        assert query(server.url(), "SELECT 1") == 1
+        os.kill(server_pid(data_dir), signal.SIGKILL)
+        time.sleep(1)
+        assert not server.is_running
+    assert kept(caplog) == {"PostgreSQL had ended and was started again"}
+
+
+@pytest.mark.usefixtures("quick_keeper")
+def test_data_that_were_deleted_are_not_made_anew_and_seldom_looked_for(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
+        os.kill(server_pid(data_dir), signal.SIGKILL)
+        data_dir.rename(data_dir.with_name("moved"))
+        wait_for(lambda: len(caplog.records) >= 3)
+        # The pauses grow: 0.1, 0.2, 0.4, 0.8, 1.6 seconds.
+        time.sleep(1.5)
+        assert len(caplog.records) <= 7
+        assert kept(caplog) == {"PostgreSQL does not start"}
+        assert not data_dir.exists()
+        data_dir.with_name("moved").rename(data_dir)
+        wait_for(lambda: server.is_running)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.usefixtures("quick_keeper")
+def test_processes_that_are_forked_while_it_starts_hold_nothing_of_it(
+    data_dir: Path,
+) -> None:
+    children = []
+    with EmbeddedPostgres(data_dir, durable=False) as server:
+        with keep_running(server):
+            os.kill(server_pid(data_dir), signal.SIGKILL)
+            wait_for(lambda: not server.is_running)
+            while not server.is_running:
+                child = os.fork()
+                if child == 0:
+                    time.sleep(20)
+                    os._exit(0)
+                children.append(child)
+                time.sleep(0.01)
+        # Were its locks and pipes in their hands, this would wait until they end.
+        with EmbeddedPostgres(data_dir, durable=False) as other:
+            assert query(other.url(), "SELECT 1") == 1
+        assert children
+        for child in children:
+            assert os.waitpid(child, os.WNOHANG) == (0, 0)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    assert not is_running(data_dir)
 
 
 def test_lock_files_that_name_another_process_do_not_keep_it_from_starting(data_dir: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.output import warn
 from sipxconfig_soap.db import Database
-from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres
+from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres, keep_running
 from sipxconfig_soap.settings import Settings, unknown_variables
 
 if TYPE_CHECKING:
@@ -45,8 +45,13 @@ def embedded(settings: Settings) -> EmbeddedPostgres:
 
 
 @contextmanager
-def database_url(settings: Settings, *, create: bool) -> Iterator[str]:
+def database_url(settings: Settings, *, create: bool, keep: bool = False) -> Iterator[str]:
     """The URL of the database for sessions; the embedded one runs until the end of the block.
+
+    Args:
+        settings: where it is.
+        create: whether data of the embedded one may be created.
+        keep: whether the embedded one is started again when it is killed.
 
     Raises:
         EmbeddedError: it cannot run, or has no data and ``create`` is false.
@@ -61,7 +66,7 @@ def database_url(settings: Settings, *, create: bool) -> Iterator[str]:
             f"There is no database in {settings.data_dir} yet: start the server once "
             "(sipxconfig-soap serve), or name the right directory with --data-dir."
         )
-    with server:
+    with server, keep_running(server) if keep else nullcontext():
         yield server.url()
 
 

@@ -69,7 +69,7 @@ def serve(*, worker: bool, **options: Any) -> None:
         server.check_address(settings)
     except server.CannotListen as error:
         raise click.ClickException(f"{error} Choose another address with --bind.") from error
-    with database_url(settings, create=True) as url:
+    with database_url(settings, create=True, keep=True) as url:
         made_up = _prepare(settings, url)
         if made_up is not None:
             click.echo(

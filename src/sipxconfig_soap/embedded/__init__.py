@@ -8,6 +8,7 @@ server ten seconds to recover from a crash.
 from __future__ import annotations
 
 from sipxconfig_soap.embedded.account import EmbeddedError
+from sipxconfig_soap.embedded.keeper import keep_running
 from sipxconfig_soap.embedded.server import EmbeddedPostgres
 
-__all__ = ["EmbeddedError", "EmbeddedPostgres"]
+__all__ = ["EmbeddedError", "EmbeddedPostgres", "keep_running"]

@@ -83,6 +83,24 @@ class EmbeddedPostgres:
             ) from error
         return self.url()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the server runs and is ready."""
+        return self._cluster.running_at() is not None
+
+    def start_again(self) -> None:
+        """Start the server on the data that are there, if it has died since `start`.
+
+        Raises:
+            EmbeddedError: it cannot run, or the data are gone.
+            OSError: the data directory cannot be used.
+        """
+        if not self.exists:
+            raise EmbeddedError(f"There are no data in {self._data_dir} any more.")
+        account = self._account()
+        with self._starting_or_stopping(account):
+            self._start(account)
+
     def url(self, database: str = DATABASE) -> str:
         """A SQLAlchemy URL of a database of the running server.
 
