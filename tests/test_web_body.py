@@ -372,9 +372,10 @@ def test_chunks_that_are_none_are_a_fault() -> None:
     assert "secret" not in fault.value.text
 
 
-def test_a_client_that_is_gone_gets_no_answer() -> None:
+@pytest.mark.parametrize("error", [ConnectionResetError(), BlockingIOError(), TimeoutError()])
+def test_a_client_that_is_gone_or_stalls_gets_no_answer(error: OSError) -> None:
     with pytest.raises(ConnectionError):
-        read(Broken(ConnectionResetError()))
+        read(Broken(error))
 
 
 @given(
