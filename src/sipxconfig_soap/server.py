@@ -12,7 +12,6 @@ import os
 import socket
 import struct
 import sys
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -140,7 +139,6 @@ class _Gunicorn(BaseApplication):
             "secure_scheme_headers": {},
             "forwarder_headers": "",
             "when_ready": self._when_ready,
-            "pre_request": _note,
             "post_request": _send_rest,
         }
         # Releases that have this socket let others manage the server through it.
@@ -151,7 +149,7 @@ class _Gunicorn(BaseApplication):
 
     def load(self) -> Application:
         """Build the application."""
-        return _framed(self._build())
+        return _in_one_piece(self._build())
 
     def _when_ready(self, arbiter: Any) -> None:
         """Accepted connections inherit from the listener how long they may stall."""
@@ -220,34 +218,18 @@ def _unquoted(error: Exception) -> Exception:
     return bare.__new__(bare)
 
 
-_thread = threading.local()
-
-
-def _note(_worker: object, request: Any) -> None:
-    """Gunicorn's request of this thread, which the environment of WSGI does not have."""
-    _thread.request = request
-
-
-def _framed(application: Application) -> Application:
-    """The application, and what HTTP/1.1 wants to know of its answers when they start."""
+def _in_one_piece(application: Application) -> Application:
+    """The application, whose answers leave with their heads where they fit (wire.md §4)."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             if any(name == "Content-Length" for name, _ in headers):
                 _hold_back(environ["gunicorn.socket"], held=True)
-            if status.startswith("4") and _may_be_unread(environ):
-                _thread.request.force_close()
             return start_response(status, headers, *rest)
 
         return application(environ, start)
 
     return answer
-
-
-def _may_be_unread(environ: dict[str, Any]) -> bool:
-    """Whether more of a refused body may be under way than gunicorn takes before it hangs up."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    return length > _PIECE or "HTTP_TRANSFER_ENCODING" in environ or "HTTP_EXPECT" in environ
 
 
 def _hold_back(sock: socket.socket, *, held: bool) -> None:

@@ -37,7 +37,7 @@ def application(environ, start_response):
     if path == "/go":
         gone_on.set()
     if path == "/slow":
-        print("begun", flush=True)
+        os.write(1, b"begun\\n")
         time.sleep(2)
     if path == "/process":
         body = str(os.getpid()).encode()
