@@ -6,6 +6,7 @@ a parallel run has a database of its own in it, emptied before every test.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from sipxconfig_soap import schema
+from sipxconfig_soap import logs, schema
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.domain import accounts, metadata, pins
 from sipxconfig_soap.embedded import EmbeddedPostgres
@@ -61,6 +62,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     base = str(config.option.basetemp or "")
     if OWN_BASE in base and not os.environ.get("PYTEST_XDIST_WORKER"):
         shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logging_is_set_up() -> None:
+    """Let events go through logging, as they do in every process of ours."""
+    logs.setup("warning", stream=io.StringIO())
 
 
 COSTLY_PINS = pins._context

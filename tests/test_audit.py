@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sipxconfig_soap import logs
 from sipxconfig_soap.domain.audit import list_entries
-from sipxconfig_soap.logs import LineFormatter
 from tests.support.client import PIN
 from tests.support.soap import SoapFault, envelope
 from tests.support.system import MAC, System, edits
@@ -34,7 +34,7 @@ def log() -> Iterator[StringIO]:
     """What the server logs, as it is printed."""
     written = StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(logs.formatter("logfmt"))
     root = logging.getLogger("sipxconfig_soap")
     level = root.level
     root.addHandler(handler)

@@ -13,6 +13,7 @@ from sipxconfig_soap.domain.accounts import find_account
 from sipxconfig_soap.web import credentials
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from tests.support.client import Client, basic
+from tests.support.logs import events, printed
 from tests.support.soap import Soap, envelope
 
 if TYPE_CHECKING:
@@ -288,10 +289,7 @@ def test_nothing_secret_is_logged(client: Client, caplog: pytest.LogCaptureFixtu
     login(client, pin="hush-hush")
     login(client, name="hush-hush", pin="x")
     client.request("GET", "/hush-hush?hush-hush", auth=None)
-    told = " ".join(
-        f"{record.getMessage()} {record.__dict__.get('sipxconfig_fields')}"
-        for record in caplog.records
-    )
+    told = printed(caplog) + " ".join(record.getMessage() for record in caplog.records)
     assert "login failed" in told
     for secret in ("hush-hush", "1234", basic("superadmin", "1234").partition(" ")[2]):
         assert secret not in told
@@ -301,8 +299,11 @@ def test_a_request_is_told_in_one_line(client: Client, caplog: pytest.LogCapture
     caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
     response = client.request("POST", PATH, FIND)
     client.request("PUT", "/x\ny", auth=None)
-    first, second = (record.__dict__["sipxconfig_fields"] for record in caplog.records)
+    first, second = events(caplog)
     assert first.pop("ms") >= 0
+    # What every line has.
+    told = {name: first.pop(name) for name in ("time", "level", "logger", "event", "request_id")}
+    assert (told["level"], told["event"]) == ("info", "request")
     assert first == {
         "method": "POST",
         "route": PATH,

@@ -13,6 +13,7 @@ from sipxconfig_soap import db
 from sipxconfig_soap.db import PIECE, SESSION, Database
 from sipxconfig_soap.domain.grouping import branches
 from sipxconfig_soap.errors import Unavailable
+from tests.support.logs import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +98,7 @@ def test_who_finds_none_free_is_told_and_so_is_the_log(
         for use in (small.reading().__enter__, lambda: small.change(lambda _: None)):
             with pytest.raises(Unavailable):
                 use()
-    assert [each.getMessage() for each in caplog.records] == ["database unavailable"] * 2
+    assert [each["event"] for each in events(caplog)] == ["database unavailable"] * 2
     assert pid(small)
 
 

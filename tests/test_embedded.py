@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres, keep_running, keeper
 from sipxconfig_soap.embedded.account import Account, account_for, open_way
+from tests.support.logs import events
 from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 USE_AND_WAIT = """
 import sys
 from pathlib import Path
+from sipxconfig_soap import logs
 from sipxconfig_soap.embedded import EmbeddedPostgres
+logs.setup("warning")
 EmbeddedPostgres(Path(sys.argv[1]), durable=False).start()
 print("ready", flush=True)
 sys.stdin.read()
@@ -102,7 +105,7 @@ def test_data_survive_a_restart_and_a_killed_server(data_dir: Path) -> None:
 
 def kept(caplog: pytest.LogCaptureFixture) -> set[str]:
     """What was logged of keeping a server running."""
-    return {each.getMessage() for each in caplog.records if each.name == keeper.__name__}
+    return {each["event"] for each in events(caplog) if each["logger"] == keeper.__name__}
 
 
 @pytest.fixture

@@ -3,34 +3,69 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
-from typing import TYPE_CHECKING
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from sipxconfig_soap import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-LOGGER = logging.getLogger("sipxconfig_soap.test")
+    Start = Callable[..., io.StringIO]
+
+NAME = "sipxconfig_soap.test"
+LOGGER = logging.getLogger(NAME)
+log = structlog.stdlib.get_logger(NAME)
+
+FORMATS: list[logs.LogFormat] = ["logfmt", "json", "console"]
+
+HOSTILE = {
+    "line ends": "a\r\ntime=2026-01-01T00:00:00Z level=info event=forged",
+    "terminal codes": "\x1b[2J\x1b]0;title\x07\x00\x7f\x9b31m",
+    "rare line ends": "a\u2028b\u2029c\x85d\x0be\x0cf",
+    "what is not seen": "\u202egnp.exe \ufeff",
+    "quotes": "say \"x\" 'y' \\ \\n =",
+    "JSON": '"} {"event": "forged"',
+}
 
 
 @pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """What is logged from "info" up; the root logger is put back afterwards."""
+def start() -> Iterator[Start]:
+    """Logs from "info" up in a format; the root logger is put back afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    logs.setup("info", stream)
-    yield stream
+    # Whoever has set it up before; a test has its own way of showing warnings.
+    logging.captureWarnings(capture=False)
+
+    def set_up(form: logs.LogFormat = "logfmt", level: str = "info") -> io.StringIO:
+        stream = io.StringIO()
+        logs.setup(level, form, stream)
+        return stream
+
+    yield set_up
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
 
 
+@pytest.fixture
+def lines(start: Start) -> io.StringIO:
+    """What is logged from "info" up."""
+    return start()
+
+
 def test_an_event_is_one_line_of_pairs(lines: io.StringIO) -> None:
-    logs.event(LOGGER, logging.INFO, "call", service="UserService", status=200, ok=True, x=None)
+    log.info("call", service="UserService", status=200, ok=True, x=None)
     (line,) = lines.getvalue().splitlines()
     time, rest = line.split(" ", 1)
     assert time.startswith("time=2")
@@ -38,30 +73,6 @@ def test_an_event_is_one_line_of_pairs(lines: io.StringIO) -> None:
     assert rest == (
         "level=info logger=sipxconfig_soap.test event=call service=UserService status=200 ok=true"
     )
-
-
-@pytest.mark.parametrize("others", [0, 1])
-def test_fields_that_are_known_from_before_stand_first(lines: io.StringIO, others: int) -> None:
-    root = logging.getLogger()
-    # Records are made only where somebody else listens, too.
-    ours = [each for each in root.handlers if isinstance(each.formatter, logs.LineFormatter)]
-    root.handlers[:] = [*ours, *([logging.NullHandler()] * others)]
-    assert len(ours) == 1
-    known = logs.known(user='a "b"\n', pin="s3cret", x=None)
-    for status in (200, 404):
-        logs.event(LOGGER, logging.INFO, "call", known, status=status)
-        assert lines.getvalue().endswith(
-            f' event=call user="a \\"b\\"\\n" pin=(secret) status={status}\n'
-        )
-
-
-def test_who_else_listens_gets_all_fields(
-    lines: io.StringIO, caplog: pytest.LogCaptureFixture
-) -> None:
-    logs.event(LOGGER, logging.INFO, "call", logs.known(user="a"), status=200)
-    assert lines.getvalue()
-    (record,) = caplog.records
-    assert vars(record)["sipxconfig_fields"] == {"user": "a", "status": 200}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +90,7 @@ def test_who_else_listens_gets_all_fields(
     ],
 )
 def test_values_cannot_break_the_line(lines: io.StringIO, value: object, shown: str) -> None:
-    logs.event(LOGGER, logging.INFO, "call", user=value)
+    log.info("call", user=value)
     assert lines.getvalue().endswith(f" event=call user={shown}\n")
 
 
@@ -88,25 +99,139 @@ def test_messages_cannot_break_the_line_either(lines: io.StringIO) -> None:
     assert 'level=warning logger=sipxconfig_soap.test event="user a\\nb"\n' in lines.getvalue()
 
 
-def test_long_values_are_cut(lines: io.StringIO) -> None:
-    logs.event(LOGGER, logging.INFO, "call", user="x" * 100_000)
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_clients_text_is_harmless_in_every_format(
+    start: Start, form: logs.LogFormat, text: str
+) -> None:
+    stream = start(form)
+    log.info("call", user=text, names=[text], inside={"of": text})
+    LOGGER.warning("lib %s", text)
+    printed = stream.getvalue()
+    assert printed.endswith("\n")
+    both = printed[:-1].split("\n")
+    assert len(both) == 2
+    assert all(line.isprintable() for line in both)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_half_a_character_is_harmless_too(start: Start, form: logs.LogFormat) -> None:
+    stream = start(form)
+    log.info("call", user="\ud800")
+    assert "\\ud800" in stream.getvalue()
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_lines_of_json_say_what_was_said(start: Start, text: str) -> None:
+    stream = start("json")
+    log.info("call", user=text, names=[text, "b"], status=200, ok=True, x=None)
+    LOGGER.warning("lib %s", text)
+    ours, foreign = map(json.loads, stream.getvalue().splitlines())
+    assert re.fullmatch(r"2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", ours.pop("time"))
+    assert ours == {
+        "level": "info",
+        "logger": NAME,
+        "event": "call",
+        "user": text,
+        "names": [text, "b"],
+        "status": 200,
+        "ok": True,
+    }
+    assert (foreign["level"], foreign["logger"]) == ("warning", NAME)
+    assert foreign["event"] == f"lib {text}"
+
+
+def test_the_console_is_for_people(start: Start) -> None:
+    stream = start("console")
+    log.warning("call", user="a b", status=200)
+    (line,) = stream.getvalue().splitlines()
+    assert re.search(r"^2\S+Z \[warning *\] call +\[sipxconfig_soap.test\] ", line)
+    assert line.endswith(" user='a b' status=200")
+
+
+def test_the_console_has_colours_on_a_terminal(start: Start) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    start("console")
+    for form in FORMATS:
+        terminal = Terminal()
+        logs.setup("info", form, terminal)
+        log.info("call", user="\x1b[31m")
+        assert ("\x1b" in terminal.getvalue()) == (form == "console")
+        assert "\x1b[31m" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_long_values_are_cut(start: Start, form: logs.LogFormat) -> None:
+    stream = start(form)
+    log.info("call", user="x" * 100_000)
+    assert 2000 < len(stream.getvalue()) < 3000
+    log.info("call", users=["x" * 1000] * 100, inside={"a": "x" * 100_000})
+    assert len(stream.getvalue()) < 110_000
+
+
+def test_a_long_list_is_cut_as_its_line_shows_it(lines: io.StringIO) -> None:
+    log.info("call", users=["x" * 1000] * 100)
     assert len(lines.getvalue()) < 3000
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
 
 
 def test_a_traceback_stays_in_its_line(lines: io.StringIO) -> None:
     try:
-        int("why")
+        fail("y" * 3000)
     except ValueError:
         LOGGER.exception("failed")
-    (line,) = lines.getvalue().splitlines()
-    assert "ValueError: invalid literal" in line
+        log.exception("failed too")
+    for line, text in zip(lines.getvalue().splitlines(), ("failed", "failed too"), strict=True):
+        assert "ValueError: yyy" in line
+        assert "y" * 3000 in line
+        assert text in line
 
 
+def test_a_traceback_stays_in_its_line_of_json(start: Start) -> None:
+    stream = start("json")
+    try:
+        fail("a\n\x1b")
+    except ValueError:
+        log.exception("failed")
+    (line,) = stream.getvalue().splitlines()
+    assert "Traceback (most recent call last):\n" in json.loads(line)["exception"]
+
+
+def test_no_line_of_a_traceback_on_the_console_is_a_clients(start: Start) -> None:
+    stream = start("console")
+    try:
+        fail("a\n2026-01-01T00:00:00Z [info] forged \x1b[2J\u2028b")
+    except ValueError:
+        log.exception("failed", pin="s3cret")
+    first, *others = stream.getvalue().split("\n")[:-1]
+    assert "failed" in first
+    assert others[0] == "    Traceback (most recent call last):"
+    assert all(line.startswith("    ") and line.isprintable() for line in others)
+    assert "s3cret" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", ["pin", "vmpin", "pintoken", "sipPassword", "Authorization"])
-def test_fields_with_the_name_of_a_secret_show_nothing(lines: io.StringIO, name: str) -> None:
-    logs.event(LOGGER, logging.INFO, "call", **{name: "s3cret"})
-    assert "s3cret" not in lines.getvalue()
-    assert f"{name}=(secret)" in lines.getvalue()
+def test_fields_with_the_name_of_a_secret_show_nothing(
+    start: Start, form: logs.LogFormat, name: str
+) -> None:
+    stream = start(form)
+    for spelled in (name, name.upper()):
+        log.info("call", **{spelled: "s3cret"}, inside={spelled: "s3cret", "of": "shown"})
+    assert "s3cret" not in stream.getvalue()
+    assert stream.getvalue().count("(secret)") == 4
+    assert stream.getvalue().count("shown") == 2
+
+
+def test_a_secret_is_a_field_like_others(lines: io.StringIO) -> None:
+    log.info("call", pin="s3cret", vmpin=None)
+    assert lines.getvalue().endswith(" event=call pin=(secret)\n")
 
 
 def test_what_is_not_printed_is_not_formatted(lines: io.StringIO) -> None:
@@ -114,14 +239,96 @@ def test_what_is_not_printed_is_not_formatted(lines: io.StringIO) -> None:
         def __str__(self) -> str:
             raise AssertionError("formatted")
 
-    logs.event(LOGGER, logging.DEBUG, "call", user=Explosive())
+    log.debug("call", user=Explosive())
     assert lines.getvalue() == ""
 
 
-def test_setting_up_again_replaces_the_first_stream(lines: io.StringIO) -> None:
-    second = io.StringIO()
-    logs.setup("error", second)
+def test_setting_up_again_replaces_the_first_stream(start: Start) -> None:
+    first = start()
+    second = start("json", "error")
     LOGGER.warning("too low")
+    log.warning("too low")
     LOGGER.error("shown")
-    assert lines.getvalue() == ""
-    assert "event=shown" in second.getvalue()
+    log.error("shown")
+    assert first.getvalue() == ""
+    assert second.getvalue().count('"event": "shown"') == 2
+    assert "too low" not in second.getvalue()
+
+
+def test_warnings_of_python_are_lines_too(lines: io.StringIO) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("odd\nline", stacklevel=1)
+    (line,) = lines.getvalue().splitlines()
+    assert "level=warning logger=py.warnings event=" in line
+    assert "odd\\nline" in line
+
+
+def test_a_value_that_cannot_be_shown_stops_nobody(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Explosive:
+        def __str__(self) -> str:
+            raise RuntimeError("cannot be shown")
+
+    # Without those of pytest, which raise.
+    ours = [each for each in logging.getLogger().handlers if vars(each).get("stream") is lines]
+    monkeypatch.setattr(logging.getLogger(), "handlers", ours)
+    elsewhere = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", elsewhere)
+    log.info("call", user=Explosive(), pin="s3cret")
+    log.info("next")
+    assert lines.getvalue().count("\n") == 1
+    assert elsewhere.getvalue() == ""
+
+
+WRITER = """
+import os, sys, threading
+import structlog
+from sipxconfig_soap import logs
+form, processes, threads, lines = sys.argv[1], *map(int, sys.argv[2:])
+logs.setup("info", form)
+child = False
+for _ in range(processes):
+    child = child or os.fork() == 0
+log = structlog.stdlib.get_logger("writer")
+def write(name):
+    for number in range(lines):
+        log.info("line", writer=f"{os.getpid()}-{name}", number=number, text="x" * 1500)
+each = [threading.Thread(target=write, args=(name,)) for name in range(threads)]
+for thread in each: thread.start()
+for thread in each: thread.join()
+if not child:
+    for _ in range(processes): os.wait()
+sys.stdout.write("done")
+"""
+
+
+def written(stderr: Any, *arguments: object) -> subprocess.CompletedProcess[bytes]:
+    """What a program of its own says that logs to this standard error."""
+    return subprocess.run(
+        [sys.executable, "-c", WRITER, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_lines_of_processes_and_threads_are_whole() -> None:
+    found = written(subprocess.PIPE, "json", 2, 4, 200).stderr.decode().splitlines()
+    said = [json.loads(line) for line in found]
+    assert len({(each["writer"], each["number"]) for each in said}) == 3 * 4 * 200
+    assert len(said) == 3 * 4 * 200
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_log_that_cannot_be_written_stops_nobody(form: logs.LogFormat) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert written(writing, form, 0, 2, 20).stdout == b"done"
+    finally:
+        os.close(writing)
+    with Path("/dev/full").open("wb") as full:
+        assert written(full, form, 0, 2, 20).stdout == b"done"

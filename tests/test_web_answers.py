@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.soap.endpoint import Endpoint
 from tests.support.client import Client, basic
+from tests.support.logs import events
 from tests.support.soap import HEAD, TAIL, envelope
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
     answer.pieces.close()
     assert held(database) == 0
     assert busy(database) == 0
-    (record,) = caplog.records
-    fields = record.__dict__["sipxconfig_fields"]
+    (fields,) = events(caplog)
     assert (fields["bytes"], fields["complete"]) == (len(piece), False)
     # Its connection is of use to others.
     with database.reading() as connection:
@@ -132,8 +132,7 @@ def test_what_the_log_says_of_an_answer_that_is_given_up(
     answer = Answer(client, ALL_USERS)
     pieces = list(islice(answer.pieces, taken))
     answer.pieces.close()
-    (record,) = caplog.records
-    fields = record.__dict__["sipxconfig_fields"]
+    (fields,) = events(caplog)
     assert fields["bytes"] == sum(map(len, pieces))
     assert fields["complete"] is (None if taken == 2 else False)
 
@@ -188,8 +187,8 @@ def test_the_log_names_no_method_that_is_none(
 ) -> None:
     caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
     client.request(method, "/sipxconfig/services/")
-    (record,) = caplog.records
-    assert vars(record)["sipxconfig_fields"]["method"] == shown
+    (fields,) = events(caplog)
+    assert fields["method"] == shown
 
 
 @pytest.fixture
@@ -214,11 +213,7 @@ def test_what_nobody_foresaw_is_answered_with_a_number_that_the_log_has_too(
     assert b"<faultcode>soapenv:Server</faultcode>" in soap.body
     assert b"<soapenv:Value>soapenv:Receiver</soapenv:Value>" in soap12.body
     assert page.headers["content-type"] == "text/plain; charset=UTF-8"
-    reported = [
-        record.__dict__["sipxconfig_fields"]["reference"]
-        for record in caplog.records
-        if record.getMessage() == "internal error"
-    ]
+    reported = [event["reference"] for event in events(caplog, "internal error")]
     for answer, reference in zip((soap, soap12, page), reported, strict=True):
         found = re.search(r"Internal error \(reference ([0-9a-f]+)\)", answer.text)
         assert found is not None

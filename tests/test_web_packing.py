@@ -19,6 +19,7 @@ from sipxconfig_soap.web.packing import LARGE, least_packed, packed
 from sipxconfig_soap.web.request import Request
 from sipxconfig_soap.web.responses import Response, nothing, xml
 from tests.support.client import ADMINISTRATOR, basic
+from tests.support.logs import events
 from tests.support.soap import HEAD, TAIL, envelope
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def test_a_streamed_list_is_packed_and_the_log_counts_what_is_sent(
     assert answer.headers["content-encoding"] == "gzip"
     body = gzip.decompress(answer.body)
     assert body == client.request("POST", PATH, ALL_USERS).body
-    counted = [record.__dict__["sipxconfig_fields"]["bytes"] for record in caplog.records]
+    counted = [event["bytes"] for event in events(caplog)]
     assert counted == [len(answer.body), len(body)]
 
 

@@ -7,16 +7,16 @@ lost a race, so that the second try meets the winner's rows and says so.
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import exc
 
-from sipxconfig_soap import logs, prepared
+from sipxconfig_soap import prepared
 from sipxconfig_soap.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_logger = logging.getLogger(__name__)
+_logger = structlog.stdlib.get_logger(__name__)
 
 CONNECT_TIMEOUT = 5
 """Seconds to wait for a connection to be made, or to come free."""
@@ -181,9 +181,7 @@ def _availability() -> Iterator[None]:
         away = isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError)
         if not away and not getattr(error, "connection_invalidated", False):
             raise
-        logs.event(
-            _logger,
-            logging.WARNING,
+        _logger.warning(
             "database unavailable",
             kind=type(error).__name__,
             sqlstate=_sqlstate(error),

@@ -7,13 +7,12 @@ the names of a constraint and a table.
 
 from __future__ import annotations
 
-import logging
 import random
 import traceback
 
-from sipxconfig_soap import logs
+import structlog
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 def _words_of_database(error: BaseException) -> str:
@@ -26,7 +25,7 @@ def _words_of_database(error: BaseException) -> str:
 
 
 def new_reference() -> str:
-    """A number for a report."""
+    """A number for a request or a report."""
     return f"{random.getrandbits(48):012x}"
 
 
@@ -37,9 +36,7 @@ def report(reference: str, error: BaseException) -> None:
         for frame in traceback.extract_tb(error.__traceback__)
     )
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
-    logs.event(
-        logger,
-        logging.ERROR,
+    logger.error(
         "internal error",
         reference=reference,
         kind=kind,

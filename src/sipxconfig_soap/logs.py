@@ -1,184 +1,109 @@
-"""Logging: one line per event, ``key=value``, nothing a client sends can break a line.
+"""Logging: structlog over the standard library's logging, each event one line on standard error.
 
-A line looks like this::
+Loggers are those of `structlog.stdlib.get_logger`, and lines of other libraries come out alike. By
+default a line looks like this::
 
-    time=2026-02-03T04:05:06.789Z level=info logger=sipxconfig_soap.web event=call status=200
+    time=2026-02-03T04:05:06.789012Z level=info logger=sipxconfig_soap.web event=call status=200
 
-`event` writes lines with fields of their own; a plain ``logger.info("…")`` works too, its text
-is then the event. Both cost nothing but a comparison when their level is not printed.
+Nothing a client sends can break a line or move a cursor. Fields that are None are left out, those
+called like a secret show only that they are there.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import sys
-import time
-from contextlib import nullcontext, suppress
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
+from structlog.stdlib import ProcessorFormatter
 
 from sipxconfig_soap.errors import SECRET_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
-_ROOT = logging.getLogger()
-_FIELDS = "sipxconfig_fields"
+LogFormat = Literal["logfmt", "json", "console"]
+
+_FIRST = ("time", "level", "logger", "event")
+_TRACEBACK = "exception"
 _BARE = re.compile(r"[A-Za-z0-9_.:/@+,()*-]+\Z")
-_HIDDEN = "(secret)"
 _SECRET = frozenset(name.lower() for name in SECRET_FIELDS) | {"authorization"}
+_HIDDEN = "(secret)"
 # Text from outside is cut, so that no client decides how long our lines are.
 _LONGEST_VALUE = 2000
-_SHORT_VALUE = 100
+
+_CONTEXT: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    TimeStamper(fmt="iso", key="time"),
+]
+# Only what cannot fail: all that looks at values is done by the formatter, whose failures logging
+# keeps from the caller.
+_PROCESSORS: list[Processor] = [
+    structlog.stdlib.filter_by_level,
+    *_CONTEXT,
+    ProcessorFormatter.wrap_for_formatter,
+]
 
 
-class Known(NamedTuple):
-    """Fields that come again and again together, and how they are written.
-
-    Attributes:
-        fields: by their names; no secrets.
-        text: all of them.
-    """
-
-    fields: Mapping[str, object]
-    text: str
-
-
-_NONE = Known({}, "")
-
-
-def known(**fields: object) -> Known:
-    """Fields for `event`, to be kept until they are needed again."""
-    shown = {name: _HIDDEN if _is_secret(name) else value for name, value in fields.items()}
-    return Known(shown, _pairs(fields))
-
-
-def event(
-    logger: logging.Logger, level: int, name: str, first: Known = _NONE, /, **fields: object
-) -> None:
-    """Log ``name`` with its fields; a field that is None is left out.
-
-    Fields called like a secret (wire.md §6, and Authorization) show only that they are there.
-
-    Args:
-        logger: whose event it is.
-        level: of the event, as `logging` numbers them.
-        name: of the event.
-        first: those fields that stand first and are known from before.
-        fields: the others, by other names.
-    """
-    if not logger.isEnabledFor(level):
-        return
-    handlers = _ROOT.handlers
-    if len(handlers) == 1 and type(handlers[0]) is _LineHandler:
-        # Where nobody else listens, a record would be made only to be taken apart again.
-        try:
-            pairs = first.text + _pairs(fields)
-            handlers[0].put(_line(time.time(), level, logger.name, name, pairs))
-        except Exception:  # noqa: BLE001 - as logging has it: a log that is gone stops nobody
-            return
-    else:
-        record = logger.makeRecord(logger.name, level, "", 0, name, (), None)
-        record.__dict__[_FIELDS] = {**first.fields, **fields}
-        logger.handle(record)
-
-
-def setup(level: str, stream: TextIO | None = None) -> None:
+def setup(level: str, form: LogFormat = "logfmt", stream: TextIO | None = None) -> None:
     """Send everything from ``level`` up to ``stream`` (standard error), and nothing elsewhere."""
-    handler = _LineHandler(sys.stderr if stream is None else stream)
-    handler.setFormatter(LineFormatter())
-    for old in _ROOT.handlers[:]:
-        if isinstance(old.formatter, LineFormatter):
-            _ROOT.removeHandler(old)
-    _ROOT.addHandler(handler)
-    _ROOT.setLevel(level.upper())
+    structlog.configure(
+        processors=_PROCESSORS,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter(form, colors=handler.stream.isatty()))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        if isinstance(old.formatter, ProcessorFormatter):
+            root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
-    # What our lines do not show need not be found out.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    # A log that cannot be written stops nobody, and what it should have said is shown nowhere else.
+    logging.raiseExceptions = False
     # Alembic tells at every look at the schema how it works.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-class _LineHandler(logging.StreamHandler[TextIO]):
-    """Writes every line by one call of the system where it can, and without a lock then.
-
-    Threads would queue up for the lock: who holds it lets others run while it writes.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._descriptor: int | None = None
-        with suppress(OSError, AttributeError):
-            self._descriptor = stream.fileno()
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record unless it is filtered out."""
-        if not self.filter(record):
-            return False
-        try:
-            self.put(self.format(record))
-        except Exception:  # noqa: BLE001 - as logging has it: a log that is gone stops nobody
-            self.handleError(record)
-        return True
-
-    def put(self, line: str) -> None:
-        """Write a line."""
-        if self._descriptor is None:
-            with self.lock or nullcontext():
-                self.stream.write(line + "\n")
-                self.flush()
-            return
-        rest = f"{line}\n".encode(errors="backslashreplace")
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-
-
-class LineFormatter(logging.Formatter):
-    """Writes a record as one line of ``key=value`` pairs."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line; control characters in it are escaped as JSON escapes them."""
-        fields: Mapping[str, object] = getattr(record, _FIELDS, {})
-        if record.exc_info:
-            fields = {**fields, "traceback": self.formatException(record.exc_info)}
-        pairs = _pairs(fields)
-        return _line(record.created, record.levelno, record.name, record.getMessage(), pairs)
-
-
-def _line(moment: float, level: int, logger: str, text: str, pairs: str) -> str:
-    second, fraction = divmod(moment, 1)
-    head = _head(level, logger, text) if len(text) < _SHORT_VALUE else _heading(level, logger, text)
-    return f"time={_second(second)}.{int(fraction * 1000):03d}Z{head}{pairs}"
-
-
-def _pairs(fields: Mapping[str, object]) -> str:
-    pieces = []
-    for key, value in fields.items():
-        if value is None:
-            continue
-        if _is_secret(key):
-            pieces.append(f" {key}={_HIDDEN}")
-        elif type(value) is int or type(value) is float:
-            pieces.append(f" {key}={value}")
-        elif type(value) is str and len(value) < _SHORT_VALUE:
-            pieces.append(_short_pair(key, value))
-        else:
-            pieces.append(f" {key}={_shown(key, value)}")
-    return "".join(pieces)
-
-
-def _heading(level: int, logger: str, text: str) -> str:
-    kind = logging.getLevelName(level).lower()
-    return f" level={kind} logger={logger} event={_shown('event', text)}"
-
-
-@lru_cache(maxsize=4)
-def _second(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def formatter(form: LogFormat, *, colors: bool = False) -> ProcessorFormatter:
+    """What makes lines of records, structlog's and others."""
+    renderers: dict[LogFormat, list[Processor]] = {
+        "logfmt": [_logfmt],
+        # Its ASCII has an escape for everything else.
+        "json": [JSONRenderer()],
+        "console": [
+            _escape_unquoted,
+            ConsoleRenderer(
+                colors=colors,
+                sort_keys=False,
+                timestamp_key="time",
+                # As Python's repr, which escapes what is not printable.
+                repr_native_str=True,
+                # The others show local variables, and so PINs.
+                exception_formatter=plain_traceback,
+            ),
+        ],
+    }
+    return ProcessorFormatter(
+        foreign_pre_chain=_CONTEXT,
+        processors=[
+            ProcessorFormatter.remove_processors_meta,
+            format_exc_info,
+            _plain,
+            _hide_secrets,
+            *renderers[form],
+        ],
+    )
 
 
 def escape(text: str) -> str:
@@ -189,43 +114,66 @@ def escape(text: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    return json.dumps(character)[1:-1] if character < "\x7f" else _numbered(character)
-
-
-def _numbered(character: str) -> str:
+    if character < "\x7f":
+        return json.dumps(character)[1:-1]
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-@lru_cache(maxsize=256)
-def _is_secret(key: str) -> bool:
-    return key.lower() in _SECRET
+def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Time, level, logger and event first, values as JSON has them, long texts cut."""
+    ordered = {key: event.pop(key) for key in _FIRST if key in event}
+    ordered.update(event)
+    return {key: _value(key, value) for key, value in ordered.items() if value is not None}
 
 
-def _shown(key: str, value: object) -> str:
-    if type(value) is bool:
+def _value(key: str, value: object) -> Any:
+    if isinstance(value, str):
+        return value if key == _TRACEBACK else _cut(value)
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _value(key, each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_value(key, each) for each in value]
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
+
+
+def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hide the values of fields called like a secret, also of those inside a field."""
+    for key, value in event.items():
+        if key.lower() in _SECRET:
+            event[key] = _HIDDEN
+        elif isinstance(value, dict):
+            event[key] = {
+                name: _HIDDEN if name.lower() in _SECRET else each for name, each in value.items()
+            }
+    return event
+
+
+def _logfmt(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """``key=value`` pairs; structlog's own renderer quotes only what has a blank or a ``=``."""
+    return " ".join(f"{key}={_quoted(value)}" for key, value in event.items())
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        text = ",".join(str(each) for each in value)
-    else:
-        text = str(value)
-    if key != "traceback" and len(text) > _LONGEST_VALUE:
-        text = text[:_LONGEST_VALUE] + "…"
-    return _quoted(text)
-
-
-def _quoted(text: str) -> str:
+    text = _cut(",".join(map(str, value))) if isinstance(value, list) else str(value)
     if _BARE.match(text):
         return text
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escape(quoted)}"'
 
 
-@lru_cache(maxsize=1024)
-def _short_pair(key: str, value: str) -> str:
-    """A pair of those that come again and again: names, routes and addresses."""
-    return f" {key}={_shown(key, value)}"
-
-
-# So do events; their texts, and so this memory, are bounded.
-_head = lru_cache(maxsize=256)(_heading)
+def _escape_unquoted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what the console shows as it is; the lines of a traceback stay lines, set in."""
+    event["event"] = escape(str(event["event"]))
+    if _TRACEBACK in event:
+        lines = event[_TRACEBACK].splitlines()
+        event[_TRACEBACK] = "\n".join(f"    {escape(line)}" for line in lines)
+    return event

@@ -5,25 +5,23 @@ The migrations are in the directory ``migrations`` of a checkout and inside an i
 
 from __future__ import annotations
 
-import logging
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+import structlog
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from sipxconfig_soap import logs
-
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData
 
-_logger = logging.getLogger(__name__)
+_logger = structlog.stdlib.get_logger(__name__)
 
 LOCK_KEY = 7_370_788_001
 """Key of the advisory lock under which migrations run, one program at a time."""
@@ -87,7 +85,7 @@ def upgrade(engine: Engine) -> None:
         config.attributes["connection"] = connection
         before = current_revision(connection)
         command.upgrade(config, "head")
-    logs.event(_logger, logging.INFO, "schema migrated", before=before, now=head_revision())
+    _logger.info("schema migrated", before=before, now=head_revision())
 
 
 def differences(connection: Connection) -> list[str]:

@@ -145,7 +145,8 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _row(
         "",
         read.networks,
-        "Addresses or networks, separated by commas, whose `X-Forwarded-…` headers count.",
+        "Addresses or networks, separated by commas, whose `X-Forwarded-…` and `X-Request-ID` "
+        "count.",
     )
     wire_array_names: Literal["item", "legacy"] = _row(
         "item",
@@ -201,6 +202,12 @@ class Settings:
         "info",
         read.one_of("debug", "info", "warning", "error", "critical"),
         "Least level of the lines that are logged.",
+    )
+    log_format: Literal["logfmt", "json", "console"] = _row(
+        "logfmt",
+        read.one_of("logfmt", "json", "console"),
+        "How lines are logged: `logfmt` (`key=value`), `json` (an object each), or `console` for "
+        "people, in colours on a terminal.",
     )
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from wsgiref.validate import validator
 
@@ -24,11 +24,12 @@ ADMINISTRATOR = ("superadmin", PIN)
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: header names are in lower case."""
+    """An answer: header names are in lower case; every one has a number of its own."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    request_id: str = field(compare=False)
 
     @property
     def text(self) -> str:
@@ -107,4 +108,5 @@ class Client:
         named = {name.lower(): value for name, value in headers}
         if "content-length" in named and environ["REQUEST_METHOD"] != "HEAD":
             assert int(named["content-length"]) == len(body)
-        return Response(int(status.split()[0]), named, body)
+        request_id = named.pop("x-request-id")
+        return Response(int(status.split()[0]), named, body, request_id)

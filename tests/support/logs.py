@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sipxconfig_soap.logs import LineFormatter
+from sipxconfig_soap import logs
 
 if TYPE_CHECKING:
     import pytest
@@ -12,5 +12,11 @@ if TYPE_CHECKING:
 
 def printed(caplog: pytest.LogCaptureFixture) -> str:
     """The lines of all records, their fields included."""
-    formatter = LineFormatter()
+    formatter = logs.formatter("logfmt")
     return "\n".join(formatter.format(record) for record in caplog.records)
+
+
+def events(caplog: pytest.LogCaptureFixture, name: str | None = None) -> list[dict[str, Any]]:
+    """Our own events, or those of one name, with all their fields."""
+    found = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    return [event for event in found if name in (None, event["event"])]

@@ -121,4 +121,6 @@ def read_answer(connection: socket.socket) -> Response | None:
     finally:
         response.close()
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Response(response.status, headers, body)
+    # What gunicorn refuses itself has no number.
+    request_id = headers.pop("x-request-id", "")
+    return Response(response.status, headers, body, request_id)

@@ -32,7 +32,7 @@ data_dir_option = click.option(
 def load_settings(**overrides: object) -> Settings:
     """The settings of a command that is not ``serve``; says what is odd about them."""
     settings = Settings.load(os.environ, **overrides)
-    logs.setup("debug" if settings.log_level == "debug" else "warning")
+    logs.setup("debug" if settings.log_level == "debug" else "warning", settings.log_format)
     for sentence in unknown_variables(os.environ):
         warn(sentence)
     return settings

@@ -57,7 +57,7 @@ def serve(*, worker: bool, **options: Any) -> None:
     from sipxconfig_soap import server  # noqa: PLC0415 - gunicorn is for this command only
 
     settings = Settings.load(os.environ, **options)
-    logs.setup(settings.log_level)
+    logs.setup(settings.log_level, settings.log_format)
     for sentence in unknown_variables(os.environ):
         warn(sentence)
     if settings.domain == DEFAULT_DOMAIN:

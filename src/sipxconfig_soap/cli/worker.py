@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 
 from sipxconfig_soap import logs
 from sipxconfig_soap.cli.database import data_dir_option, open_database
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 CONNECTIONS = 4
 """Of each loop one that listens and one that works."""
@@ -46,7 +46,7 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
     from sipxconfig_soap.jobs.worker import Worker  # noqa: PLC0415 - loads the tables
 
     settings = Settings.load(os.environ, data_dir=data_dir)
-    logs.setup(settings.log_level)
+    logs.setup(settings.log_level, settings.log_format)
     if not while_input:  # "serve" has said so
         warn_of_pooler(settings)
     with open_database(settings, pool_size=CONNECTIONS) as database:
@@ -128,7 +128,7 @@ class _Supervisor(threading.Thread):
             with suppress(ChildProcessError):
                 os.waitpid(self._worker, 0)
             if not self._stopping.wait(RESTART_SECONDS):
-                logs.event(logger, logging.WARNING, "the worker ended; another one is started")
+                logger.warning("the worker ended; another one is started")
 
     def _start(self) -> int:
         # Not by subprocess: the pipe on which that waits would be inherited by a web worker that

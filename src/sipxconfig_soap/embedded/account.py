@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pwd
 import shutil
@@ -11,14 +10,14 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
-from sipxconfig_soap import logs
+import structlog
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SYSTEM_USER = "sipxconfig-db"
 
-_logger = logging.getLogger(__name__)
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 class EmbeddedError(Exception):
@@ -76,9 +75,7 @@ def open_way(path: Path, account: Account) -> None:
         found = directory.stat()
         if not _may_pass(found, account):
             directory.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
-            logs.event(
-                _logger,
-                logging.WARNING,
+            _logger.warning(
                 "directory opened for passing through, since PostgreSQL cannot run as root",
                 directory=directory,
                 user=_user_name(account.uid),

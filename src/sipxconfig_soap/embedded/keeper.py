@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sipxconfig_soap import logs
+import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sipxconfig_soap.embedded.server import EmbeddedPostgres
 
-_logger = logging.getLogger(__name__)
+_logger = structlog.stdlib.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 """Pause between two looks at a server that runs."""
@@ -69,6 +68,7 @@ class _Keeper(threading.Thread):
                     self._server.start_again()
             except Exception as error:  # noqa: BLE001 - whatever it is, a later try may succeed
                 reason = str(error)
-                logs.event(_logger, logging.ERROR, "PostgreSQL does not start", reason=reason)
+                # Where it was noticed helps nobody.
+                _logger.error("PostgreSQL does not start", reason=reason)  # noqa: TRY400
             else:
-                logs.event(_logger, logging.WARNING, "PostgreSQL had ended and was started again")
+                _logger.warning("PostgreSQL had ended and was started again")

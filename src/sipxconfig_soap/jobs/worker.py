@@ -7,7 +7,6 @@ An idle loop sleeps in the kernel until PostgreSQL notifies it or a retry is due
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import psycopg2
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import exc
 
-from sipxconfig_soap import incident, logs
+from sipxconfig_soap import incident
 from sipxconfig_soap.domain.jobs import RESTART, WAITING
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.jobs import files, metrics, queue, restarts
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 BATCH = 25
 """File jobs that a worker takes at a time; what it was at when it dies is done once more."""
@@ -95,7 +95,7 @@ class Loop(ABC):
             except _AWAY:
                 pause = RECONNECT_SECONDS[min(self._failures, len(RECONNECT_SECONDS) - 1)]
                 self._failures += 1
-                logs.event(logger, logging.WARNING, "worker waits for the database", seconds=pause)
+                logger.warning("worker waits for the database", seconds=pause)
                 self._stopping.wait(pause)
             except Exception as error:  # noqa: BLE001 - a worker that gives up helps nobody
                 incident.report(incident.new_reference(), error)

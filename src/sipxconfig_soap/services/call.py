@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sipxconfig_soap import incident, logs
+import structlog
+
+from sipxconfig_soap import incident
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.work import Query, Work
 from sipxconfig_soap.errors import Problems, Refused, Unavailable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.soap.service import Operation
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 LOGGED_ENTITIES = 20
 """Names of entities that a log line repeats; the audit table has all."""
@@ -106,9 +107,7 @@ class Call:
     def _log(
         self, service: str, operation: Operation, outcome: str, entities: Sequence[str] = ()
     ) -> None:
-        logs.event(
-            logger,
-            logging.INFO,
+        logger.info(
             "change",
             administrator=self.administrator,
             address=self.address,

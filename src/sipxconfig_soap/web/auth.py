@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sipxconfig_soap import logs
+import structlog
+
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sipxconfig_soap.web.responses import Response
     from sipxconfig_soap.web.throttle import Throttle
 
-_logger = logging.getLogger(__name__)
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 class Gate:
@@ -80,7 +80,7 @@ class Gate:
                 self._throttle.failed(login.counted_as, address)
                 # A name that is nobody's may well be a PIN in the wrong field.
                 name = account.user_name if account else None
-                logs.event(_logger, logging.WARNING, "login failed", user=name, address=address)
+                _logger.warning("login failed", user=name, address=address)
                 raise Refusal(self._unauthorized())
             if verdict.rehash:
                 stored = _rehash(login, account, database)

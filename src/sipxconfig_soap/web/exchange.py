@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sipxconfig_soap import incident, logs
+import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from sipxconfig_soap import incident
+from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.web.packing import packed
 from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES
 
@@ -15,11 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from wsgiref.types import StartResponse
 
-    from sipxconfig_soap.logs import Known
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
 
-_logger = logging.getLogger(__name__)
+_logger = structlog.stdlib.get_logger(__name__)
 
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
@@ -29,7 +31,7 @@ class Exchange:
 
     Attributes:
         request: what came.
-        reference: the number under which anything unforeseen is reported.
+        reference: the request's number, which stands in all its lines and in the answer.
         route: what was asked for, in our words: a client's path is never logged.
         user: the administrator who has logged in.
         log_level: of the line in the log.
@@ -51,7 +53,10 @@ class Exchange:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.reference = incident.new_reference()
+        self.reference = request.id
+        # Whatever was left of another request of this thread goes.
+        clear_contextvars()
+        bind_contextvars(request_id=request.id)
         self.route = "unknown"
         self.user: str | None = None
         self.log_level = logging.INFO
@@ -67,7 +72,7 @@ class Exchange:
         accepted = self.request.environ.get("HTTP_ACCEPT_ENCODING")
         if accepted is not None:
             response = packed(response, accepted)
-        headers = response.headers + ALWAYS
+        headers = [*response.headers, *ALWAYS, ("X-Request-ID", self.reference)]
         if response.length is not None:
             headers.append(("Content-Length", str(response.length)))
         # From here on nobody else holds what may be reading from the database.
@@ -79,9 +84,16 @@ class Exchange:
         return self
 
     def _counted(self) -> Generator[bytes, None, None]:
-        for piece in self._chunks:
-            self._sent += len(piece)
-            yield piece
+        try:
+            for piece in self._chunks:
+                self._sent += len(piece)
+                yield piece
+        except Unavailable:
+            raise
+        except Exception as error:
+            # The server sees only that the answer breaks off, and the number is still known here.
+            incident.report(self.reference, error)
+            raise
         self._complete = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -91,22 +103,20 @@ class Exchange:
         """End it, wherever it stands: the server calls this when a client goes away, too."""
         self._chunks = ()
         self._pieces.close()
-        if not _logger.isEnabledFor(self.log_level):
-            return
+        self._tell()
+        clear_contextvars()
+
+    def _tell(self) -> None:
         request = self.request
-        method = request.method if request.method in _METHODS else "other"
-        logs.event(
-            _logger,
+        _logger.log(
             self.log_level,
             "request",
-            _fields(method, self.route, self._status, self.user, request.address),
+            method=request.method if request.method in _METHODS else "other",
+            route=self.route,
+            status=self._status,
+            user=self.user,
+            address=request.address,
             ms=round((time.perf_counter() - self._started) * 1000, 1),
             bytes=self._sent,
             complete=None if self._complete else False,
         )
-
-
-@lru_cache(maxsize=1024)
-def _fields(method: str, route: str, status: int | None, user: str | None, address: str) -> Known:
-    """What the log says of a request that it says of many."""
-    return logs.known(method=method, route=route, status=status, user=user, address=address)

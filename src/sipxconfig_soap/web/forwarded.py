@@ -2,11 +2,13 @@
 
 ``X-Forwarded-For``, ``-Proto``, ``-Host`` and ``-Port`` count only when the connection comes from a
 trusted proxy. Proxies append to these lists, and a client can send lists of its own, so they are
-read from the right: as many members as there were trusted proxies on the way.
+read from the right: as many members as there were trusted proxies on the way. ``X-Request-ID``
+counts likewise.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     Networks = Sequence[IPv4Network | IPv6Network]
 
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+
+
 class Origin(NamedTuple):
     """The ends of a request's way.
 
@@ -26,11 +31,13 @@ class Origin(NamedTuple):
         address: of the client; ``""`` when the server does not know it.
         scheme: ``http`` or ``https``, as the client used it.
         authority: host and perhaps port as the client named them; not checked yet.
+        request_id: the number that a trusted proxy has given the request.
     """
 
     address: str
     scheme: str
     authority: str
+    request_id: str | None = None
 
 
 def origin_of(environ: WSGIEnvironment, trusted: Networks) -> Origin:
@@ -47,7 +54,7 @@ def origin_of(environ: WSGIEnvironment, trusted: Networks) -> Origin:
     port = _from_the_right(_members(environ, "PORT"), proxies)
     if port.isascii() and port.isdigit():
         authority = _with_port(authority, port, scheme)
-    return Origin(address, scheme, authority)
+    return Origin(address, scheme, authority, _request_id(environ))
 
 
 def is_loopback(address: str) -> bool:
@@ -94,6 +101,11 @@ def _is_trusted(address: IPv4Address | IPv6Address | None, trusted: Networks) ->
 def _members(environ: WSGIEnvironment, name: str) -> list[str]:
     value: str = environ.get(f"HTTP_X_FORWARDED_{name}", "")
     return [each.strip() for each in value.split(",")] if value else []
+
+
+def _request_id(environ: WSGIEnvironment) -> str | None:
+    value: str = environ.get("HTTP_X_REQUEST_ID", "")
+    return value if _REQUEST_ID.match(value) else None
 
 
 def _through_proxies(peer: str, chain: list[str], trusted: Networks) -> tuple[str, int]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus, urlsplit
 
+from sipxconfig_soap.incident import new_reference
 from sipxconfig_soap.web.forwarded import is_loopback, origin_of
 
 if TYPE_CHECKING:
@@ -36,15 +37,18 @@ class Request:
         address: of the client.
         scheme: ``http`` or ``https``, as the client used it.
         authority: host and perhaps port as the client named them; not checked.
+        id: the number of the request, a trusted proxy's or made up.
     """
 
-    __slots__ = ("_public_url", "address", "authority", "environ", "method", "path", "scheme")
+    __slots__ = ("_public_url", "address", "authority", "environ", "id", "method", "path", "scheme")
 
     def __init__(self, environ: WSGIEnvironment, settings: Settings) -> None:
         self.environ = environ
         self.method: str = environ.get("REQUEST_METHOD", "")
         self.path: str = environ.get("PATH_INFO", "")
-        self.address, self.scheme, self.authority = origin_of(environ, settings.trusted_proxies)
+        origin = origin_of(environ, settings.trusted_proxies)
+        self.address, self.scheme, self.authority, given = origin
+        self.id = given or new_reference()
         self._public_url = settings.public_url
 
     def header(self, name: str) -> str | None:
