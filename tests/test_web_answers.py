@@ -76,6 +76,17 @@ def busy(database: Database) -> int:
         return int(connection.scalar(sa.text(f"{query} AND datname = current_database()")))
 
 
+def test_statuses_are_told_as_http_spells_them(client: Client) -> None:
+    told = []
+    for path in ("/", PATH, "/nothing"):
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        environ |= {"PATH_INFO": path}
+        answer: Any = client.app(environ, lambda status, *_: told.append(status))
+        answer.close()
+    assert told == ["302 Found", "401 Unauthorized", "404 Not Found"]
+
+
 @pytest.mark.usefixtures("many_users")
 def test_a_long_list_leaves_in_pieces(client: Client, database: Database) -> None:
     answer = Answer(client, ALL_USERS)
@@ -135,6 +146,16 @@ def test_what_the_log_says_of_an_answer_that_is_given_up(
     (fields,) = events(caplog)
     assert fields["bytes"] == sum(map(len, pieces))
     assert fields["complete"] is (None if taken == 2 else False)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_an_answer_without_a_body_is_complete(
+    client: Client, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
+    assert client.request(method, PATH).body == b""
+    (fields,) = events(caplog)
+    assert (fields["bytes"], fields["complete"]) == (0, None)
 
 
 @pytest.mark.usefixtures("many_users")

@@ -206,7 +206,7 @@ def test_a_chunked_body_is_read_to_its_end(small: Client) -> None:
 def test_a_length_that_is_none_is_refused(length: str) -> None:
     with pytest.raises(Refusal) as refused:
         framing_of({"CONTENT_LENGTH": length}, read_content_type(""), LIMIT)
-    assert refused.value.response.status == 400
+    assert refused.value.response.status_code == 400
 
 
 def test_a_length_beside_chunks_is_passed_over() -> None:
@@ -221,7 +221,7 @@ def test_a_length_beside_chunks_is_passed_over() -> None:
 def test_a_length_beyond_the_limit_is_too_large_however_long(length: str) -> None:
     with pytest.raises(Refusal) as refused:
         framing_of({"CONTENT_LENGTH": length}, read_content_type(""), LIMIT)
-    assert refused.value.response.status == 413
+    assert refused.value.response.status_code == 413
 
 
 @pytest.mark.parametrize("length", ["0", "00", "0" * 30, "5", "05", "0" * 30 + "5", "4096"])
@@ -314,7 +314,7 @@ def test_an_endless_body_is_given_up_near_the_limit() -> None:
     stream = Endless(b"x")
     with pytest.raises(Refusal) as refused:
         read(stream)
-    assert refused.value.response.status == 413
+    assert refused.value.response.status_code == 413
     assert stream.taken <= LIMIT + 64 * 1024
 
 
@@ -327,7 +327,7 @@ def test_endless_packing_of_nothing_is_given_up() -> None:
     environ: dict[str, Any] = {"wsgi.input": Joined(first, stream)}
     with pytest.raises(Refusal) as refused:
         read_body(environ, Framing(None, packed=True), LIMIT)
-    assert refused.value.response.status == 413
+    assert refused.value.response.status_code == 413
 
 
 class Joined(io.BytesIO):
@@ -405,6 +405,6 @@ def test_any_headers_are_taken_or_refused(kind: str, coding: str, length: str) -
     try:
         framing = framing_of(environ, read_content_type(kind), LIMIT)
     except Refusal as refused:
-        assert refused.response.status in (400, 413, 415)  # noqa: PT017 - see above
+        assert refused.response.status_code in (400, 413, 415)  # noqa: PT017 - see above
     else:
         assert framing.length is None or 0 <= framing.length <= 2 * LIMIT

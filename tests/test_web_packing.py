@@ -23,7 +23,7 @@ from tests.support.logs import events
 from tests.support.soap import HEAD, TAIL, envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from sipxconfig_soap.db import Database
@@ -86,37 +86,40 @@ def test_who_does_not_or_says_so_in_no_known_way_gets_answers_unpacked(accepted:
 @pytest.mark.parametrize("accepted", ["gzip, identity;q=0", "gzip, *;q=0", "identity;q=0, *"])
 def test_who_refuses_unpacked_answers_gets_small_ones_packed_too(accepted: str) -> None:
     answer = packed(xml(b"small"), accepted)
-    assert ("Content-Encoding", "gzip") in answer.headers
-    assert gzip.decompress(b"".join(answer.chunks)) == b"small"
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(answer.data) == b"small"
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "identity", "gzip;q=0", "gzip, identity;q=0", "?"])
 def test_an_answer_without_a_body_stays_as_it_is(accepted: str) -> None:
-    for answer in (nothing("GET"), Response(200, [])):
-        assert packed(answer, accepted) is answer
+    for answer in (nothing("GET"), Response()):
+        before = answer.headers.to_wsgi_list()
+        assert packed(answer, accepted).data == b""
+        assert answer.headers.to_wsgi_list() == before
 
 
 def test_the_size_decides() -> None:
-    small, large = xml(b"x" * (LARGE - 1)), xml(b"x" * LARGE)
-    assert packed(small, "gzip") is small
-    answer = packed(large, "gzip")
-    assert answer.headers == [
-        *large.headers,
-        ("Vary", "Accept-Encoding"),
-        ("Content-Encoding", "gzip"),
-    ]
-    (body,) = answer.chunks
-    assert answer.length == len(body) < LARGE / 20
-    assert gzip.decompress(body) == b"x" * LARGE
+    small = packed(xml(b"x" * (LARGE - 1)), "gzip")
+    assert (dict(small.headers), small.data) == (dict(xml(small.data).headers), b"x" * (LARGE - 1))
+    answer = packed(xml(b"x" * LARGE), "gzip")
+    assert dict(answer.headers) == {
+        **dict(xml(answer.data).headers),
+        "Vary": "Accept-Encoding",
+        "Content-Encoding": "gzip",
+    }
+    assert answer.content_length == len(answer.data) < LARGE / 20
+    assert gzip.decompress(answer.data) == b"x" * LARGE
 
 
 def test_what_was_large_enough_says_that_it_could_have_been_packed() -> None:
     large = xml(b"x" * LARGE)
-    answer = packed(large, "br")
-    assert answer.headers == [*large.headers, ("Vary", "Accept-Encoding")]
-    assert (answer.chunks, answer.length) == (large.chunks, LARGE)
-    stream = Response(200, [], iter((b"x",)), None)
-    assert packed(stream, "br").chunks is stream.chunks
+    answer = packed(xml(b"x" * LARGE), "br")
+    assert dict(answer.headers) == {**dict(large.headers), "Vary": "Accept-Encoding"}
+    assert (answer.data, answer.content_length) == (large.data, LARGE)
+    pieces = iter((b"x",))
+    stream = packed(Response(pieces), "br")
+    assert stream.response is pieces
+    assert dict(stream.headers) == {"Vary": "Accept-Encoding"}
 
 
 class Source:
@@ -135,10 +138,15 @@ class Source:
             self.closed = True
 
 
+def pieces_of(response: Response) -> Iterator[bytes]:
+    """The pieces of an answer that is packed."""
+    return iter(packed(response, "gzip").iter_encoded())
+
+
 def test_a_list_leaves_as_it_is_read() -> None:
     source = Source(1000)
     unpacker = zlib.decompressobj(31)
-    pieces = iter(packed(Response(200, [], iter(source), None), "gzip").chunks)
+    pieces = pieces_of(Response(iter(source)))
     assert source.left == 1000
     first = unpacker.decompress(next(pieces))
     # The whole first piece can be unpacked before the second one is read.
@@ -157,7 +165,7 @@ def test_a_list_leaves_as_it_is_read() -> None:
 
 def test_a_list_that_is_given_up_is_closed() -> None:
     source = Source(1000)
-    pieces = iter(packed(Response(200, [], iter(source), None), "gzip").chunks)
+    pieces = pieces_of(Response(iter(source)))
     next(pieces)
     del pieces
     assert source.closed
@@ -169,7 +177,7 @@ def test_a_list_that_breaks_off_has_no_end() -> None:
         raise ConnectionError
 
     unpacker = zlib.decompressobj(31)
-    pieces = iter(packed(Response(200, [], breaking(), None), "gzip").chunks)
+    pieces = pieces_of(Response(breaking()))
     assert unpacker.decompress(next(pieces)) == b"x" * 100_000
     with pytest.raises(ConnectionError):
         list(pieces)
@@ -245,14 +253,14 @@ def test_the_first_bytes_of_a_list_leave_before_it_is_read(
     read: list[int] = []
     deliver = Exchange.deliver
 
-    def counting(exchange: Exchange, response: Response, start_response: Any) -> Exchange:
-        def pieces() -> Iterator[bytes]:
-            for piece in response.chunks:
+    def counting(exchange: Exchange, response: Response, start_response: Any) -> Any:
+        def pieces(read_from: Iterable[bytes]) -> Iterator[bytes]:
+            for piece in read_from:
                 read.append(piece.count(b"<item>"))
                 yield piece
 
-        counted = Response(response.status, response.headers, pieces(), response.length)
-        return deliver(exchange, counted, start_response)
+        response.response = pieces(response.iter_encoded())
+        return deliver(exchange, response, start_response)
 
     monkeypatch.setattr(Exchange, "deliver", counting)
     environ = _environ(ALL_USERS) | {"HTTP_ACCEPT_ENCODING": "gzip"}

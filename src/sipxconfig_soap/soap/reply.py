@@ -24,8 +24,3 @@ class Reply:
     content_type: str
     chunks: Iterable[bytes]
     headers: Sequence[tuple[str, str]] = ()
-
-    @property
-    def length(self) -> int | None:
-        """Bytes of the body, or None while it is not known."""
-        return sum(map(len, self.chunks)) if isinstance(self.chunks, tuple) else None

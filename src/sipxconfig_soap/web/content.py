@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from sipxconfig_soap.web.responses import Refusal, plain
@@ -20,6 +19,7 @@ _TYPES = frozenset(
         "application/x-www-form-urlencoded",
     }
 )
+# Werkzeug's parser wants no blanks around "=", and takes the last charset where two are given.
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 _CODINGS = {(): False, ("gzip",): True, ("x-gzip",): True}
 
@@ -46,7 +46,6 @@ def _is_accepted(media_type: str) -> bool:
     return xml or media_type in _TYPES
 
 
-@lru_cache(maxsize=256)
 def read_content_type(header: str) -> ContentType:
     """Read the header; parameters that cannot be read are passed over."""
     media_type, semicolon, rest = header.partition(";")

@@ -46,7 +46,8 @@ class Credentials(NamedTuple):
 def read_basic(header: str | None) -> Credentials | None:
     """Read the header of HTTP Basic (RFC 7617); None when it holds no such credentials.
 
-    They are UTF-8, as our challenge asks, or else ISO-8859-1, which older clients send.
+    They are UTF-8, as our challenge asks, or else ISO-8859-1, which older clients send and
+    Werkzeug does not read.
     """
     scheme, _, token = (header or "").strip().partition(" ")
     if scheme.lower() != "basic":

@@ -12,7 +12,6 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from sipxconfig_soap import incident
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.web.packing import packed
-from sipxconfig_soap.web.responses import ALWAYS, STATUS_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -23,37 +22,28 @@ if TYPE_CHECKING:
 
 _logger = structlog.stdlib.get_logger(__name__)
 
+ALWAYS = [
+    # Answers hold what only an administrator may see, and no browser shall guess what they are.
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+"""Headers of every answer, beside its number."""
+
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 class Exchange:
-    """What a request holds while it is answered; the iterable that WSGI wants.
+    """What is known of a request until its answer is sent or given up; the iterable of WSGI.
 
     Attributes:
         request: what came.
-        reference: the request's number, which stands in all its lines and in the answer.
         route: what was asked for, in our words: a client's path is never logged.
         user: the administrator who has logged in.
         log_level: of the line in the log.
     """
 
-    __slots__ = (
-        "_chunks",
-        "_complete",
-        "_pieces",
-        "_sent",
-        "_started",
-        "_status",
-        "log_level",
-        "reference",
-        "request",
-        "route",
-        "user",
-    )
-
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.reference = request.id
         # Whatever was left of another request of this thread goes.
         clear_contextvars()
         bind_contextvars(request_id=request.id)
@@ -67,21 +57,21 @@ class Exchange:
         self._sent = 0
         self._complete = False
 
-    def deliver(self, response: Response, start_response: StartResponse) -> Exchange:
+    def deliver(self, response: Response, start_response: StartResponse) -> Iterable[bytes]:
         """Start the answer; its body follows by iteration. HEAD gets the head alone."""
-        accepted = self.request.environ.get("HTTP_ACCEPT_ENCODING")
+        environ = self.request.environ
+        accepted = environ.get("HTTP_ACCEPT_ENCODING")
         if accepted is not None:
             response = packed(response, accepted)
-        headers = [*response.headers, *ALWAYS, ("X-Request-ID", self.reference)]
-        if response.length is not None:
-            headers.append(("Content-Length", str(response.length)))
+        response.headers.extend([*ALWAYS, ("X-Request-ID", self.request.id)])
         # From here on nobody else holds what may be reading from the database.
-        self._chunks, response.chunks = response.chunks, ()
-        start_response(STATUS_LINES[response.status], headers)
-        self._status = response.status
-        if self.request.method == "HEAD":
-            self._chunks, self._complete = (), True
-        return self
+        self._chunks = response.iter_encoded()
+        response.response, response.direct_passthrough = self, True
+        pieces = response(environ, start_response)
+        self._status = response.status_code
+        # Werkzeug iterates over nothing where there is no body to be sent.
+        self._complete = pieces is not self
+        return pieces
 
     def _counted(self) -> Generator[bytes, None, None]:
         try:
@@ -92,7 +82,7 @@ class Exchange:
             raise
         except Exception as error:
             # The server sees only that the answer breaks off, and the number is still known here.
-            incident.report(self.reference, error)
+            incident.report(self.request.id, error)
             raise
         self._complete = True
 
@@ -103,10 +93,6 @@ class Exchange:
         """End it, wherever it stands: the server calls this when a client goes away, too."""
         self._chunks = ()
         self._pieces.close()
-        self._tell()
-        clear_contextvars()
-
-    def _tell(self) -> None:
         request = self.request
         _logger.log(
             self.log_level,
@@ -120,3 +106,4 @@ class Exchange:
             bytes=self._sent,
             complete=None if self._complete else False,
         )
+        clear_contextvars()

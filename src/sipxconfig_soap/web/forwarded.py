@@ -9,7 +9,6 @@ counts likewise.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,7 +62,6 @@ def is_loopback(address: str) -> bool:
     return known is not None and known.is_loopback
 
 
-@lru_cache(maxsize=1024)
 def read_address(text: str) -> IPv4Address | IPv6Address | None:
     """Read an address, also ``[v6]:port`` and ``v4:port``; None for anything else.
 
@@ -81,7 +79,6 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-@lru_cache(maxsize=1024)
 def _spelled(peer: str) -> str:
     """An address as it is logged and counted; anything else as it is."""
     known = read_address(peer)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from functools import lru_cache
 from typing import TYPE_CHECKING
-
-from sipxconfig_soap.web.responses import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from sipxconfig_soap.web.responses import Response
 
 LARGE = 8 * 1024
 """Bytes from which on a whole answer is packed.
@@ -35,36 +34,33 @@ _ELEMENT = re.compile(
 
 
 def packed(response: Response, accepted: str) -> Response:
-    """The answer as a client should get it that has sent ``Accept-Encoding``.
+    """The same answer, made what a client should get that has sent ``Accept-Encoding``.
 
     Args:
         response: as it would leave without that header.
         accepted: the value of the header.
     """
     least = least_packed(accepted)
-    if response.length is None:
-        # Only what does not fit into one piece is streamed. What has no body is no iterator.
-        large = bool(response.chunks)
-    else:
-        large = response.length >= min(LARGE, least or LARGE)
-    if not large:
+    # Only what does not fit into one piece is streamed.
+    if not response.is_streamed and len(response.data) < min(LARGE, least or LARGE):
         return response
-    headers = [*response.headers, ("Vary", "Accept-Encoding")]
+    response.headers["Vary"] = "Accept-Encoding"
     if least is None:
-        return Response(response.status, headers, response.chunks, response.length)
-    headers.append(("Content-Encoding", "gzip"))
-    if response.length is None:
-        return Response(response.status, headers, _pieces(response.chunks), None)
-    body = zlib.compress(b"".join(response.chunks), LEVEL, _GZIP)
-    return Response(response.status, headers, (body,), len(body))
+        return response
+    response.headers["Content-Encoding"] = "gzip"
+    if response.is_streamed:
+        response.response = _pieces(response.iter_encoded())
+    else:
+        response.data = zlib.compress(response.data, LEVEL, _GZIP)
+    return response
 
 
-@lru_cache(maxsize=64)
 def least_packed(accepted: str) -> int | None:
     """The bytes from which on answers are packed for a client with this ``Accept-Encoding``.
 
     It is 1 for who refuses unpacked answers, and None, meaning never, for who does not accept gzip,
-    prefers unpacked answers, or has sent what RFC 9110 §12.5.3 does not allow.
+    prefers unpacked answers, or has sent what RFC 9110 §12.5.3 does not allow; Werkzeug's parser
+    makes sense of much of that, and takes ``*`` for gzip even where gzip is refused by name.
     """
     weights: dict[str, float] = {}
     for element in accepted.split(","):

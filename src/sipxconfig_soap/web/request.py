@@ -30,6 +30,9 @@ class BadHost(ValueError):
 class Request:
     """What the edge wants to know of a request; nothing of its body is read here.
 
+    Not Werkzeug's, for which ``post`` is POST and ``//x`` is ``/x``, and which fails at a query
+    that is no UTF-8.
+
     Attributes:
         environ: as the server made it.
         method: such as ``POST``; chosen by the client.

@@ -1,47 +1,29 @@
-"""HTTP answers, before they are sent."""
+"""HTTP answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from werkzeug import wrappers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sipxconfig_soap.soap.reply import Reply
 
-    Headers = list[tuple[str, str]]
+    Headers = Iterable[tuple[str, str]]
 
 XML = "text/xml; charset=UTF-8"
 _PLAIN = "text/plain; charset=UTF-8"
 _HTML = "text/html; charset=UTF-8"
 
-STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
-ALWAYS = [
-    # Answers hold what only an administrator may see, and no browser shall guess what they are.
-    ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
-]
-"""Headers of every answer."""
+class Response(wrappers.Response):
+    """An answer, without a type that nobody has chosen; a stream stays one."""
 
-
-@dataclass(slots=True)
-class Response:
-    """An answer.
-
-    Attributes:
-        status: the HTTP status.
-        headers: without ``Content-Length`` and those of `ALWAYS`.
-        chunks: the body.
-        length: bytes of the body, None while it is not known.
-    """
-
-    status: int
-    headers: Headers
-    chunks: Iterable[bytes] = ()
-    length: int | None = 0
+    default_mimetype = None
+    implicit_sequence_conversion = False
 
 
 class Refusal(Exception):
@@ -54,28 +36,28 @@ class Refusal(Exception):
 
 def of_reply(reply: Reply) -> Response:
     """The answer of a SOAP endpoint."""
-    headers = [("Content-Type", reply.content_type), *reply.headers]
-    return Response(reply.status, headers, reply.chunks, reply.length)
+    body = b"".join(reply.chunks) if isinstance(reply.chunks, tuple) else reply.chunks
+    return Response(body, _line(reply.status), reply.headers, content_type=reply.content_type)
 
 
-def plain(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
+def plain(status: int, sentence: str, headers: Headers = ()) -> Response:
     """One sentence for people."""
-    return _whole(status, _PLAIN, sentence.encode() + b"\n", headers)
+    return Response(f"{sentence}\n", _line(status), headers, content_type=_PLAIN)
 
 
-def html(text: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
+def html(text: str, headers: Headers = ()) -> Response:
     """A page."""
-    return _whole(200, _HTML, text.encode(), headers)
+    return Response(text, headers=headers, content_type=_HTML)
 
 
 def xml(content: bytes) -> Response:
     """A WSDL."""
-    return _whole(200, XML, content)
+    return Response(content, content_type=XML)
 
 
 def nothing(allowed: str) -> Response:
     """The answer to OPTIONS."""
-    return Response(204, [("Allow", allowed)], length=None)
+    return Response(status=_line(204), headers=[("Allow", allowed)])
 
 
 def redirect(location: str) -> Response:
@@ -93,7 +75,6 @@ def not_found() -> Response:
     return plain(404, "There is nothing here. The services are listed at /sipxconfig/services/.")
 
 
-def _whole(
-    status: int, content_type: str, body: bytes, headers: Iterable[tuple[str, str]] = ()
-) -> Response:
-    return Response(status, [("Content-Type", content_type), *headers], (body,), len(body))
+def _line(status: int) -> str:
+    """A status with its phrase as RFC 9110 spells it; Werkzeug's are in capitals."""
+    return f"{status} {HTTPStatus(status).phrase}"
