@@ -11,7 +11,7 @@ DATA_DIR ?= $(or $(SIPXCONFIG_DATA_DIR),data)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types check wsdl clean
+.PHONY: help run test lint types check wsdl bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: lint types test ## Do all that must pass before a commit
 
 wsdl: $(VENV)/.installed-dev ## Write the seven WSDLs into wsdl/
 	$(BIN)/sipxconfig-soap wsdl wsdl --base-url http://localhost:8080
+
+bench: $(VENV)/.installed-dev ## Measure speed and memory beside a bare application (BENCH_OPTIONS=--help)
+	$(BIN)/python -m bench $(BENCH_OPTIONS)
 
 clean: ## Remove all that make and the tools made, but not ./data
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
