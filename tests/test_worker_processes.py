@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psutil
@@ -333,6 +335,35 @@ def test_the_server_has_a_worker_that_is_started_again(
         assert server.stop() == 0
         assert not second.is_running()
     assert sorted(files_below(root)) == sorted([f"{MAC}-sipx-phone.cfg", f"{MAC}.cfg"])
+
+
+def refuses(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, LIMIT).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.usefixtures("database")
+def test_clients_are_refused_though_a_worker_takes_its_time_to_end(
+    run_server: Callable[..., AbstractContextManager[RunningServer]],
+) -> None:
+    with run_server() as server:
+        first = worker_of(server)
+        # Another one is started when the server listens already.
+        first.kill()
+        wait_for(lambda: [each for each in workers_of(server) if each.pid != first.pid])
+        second = worker_of(server)
+        second.suspend()
+        try:
+            server.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: refuses(server.address))
+            assert server.process.poll() is None
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                second.resume()
+        assert server.process.wait(LIMIT) == 0
 
 
 def test_the_worker_ends_when_its_server_is_killed(

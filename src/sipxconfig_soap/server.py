@@ -154,6 +154,8 @@ class _Gunicorn(BaseApplication):
     def _when_ready(self, arbiter: Any) -> None:
         """Accepted connections inherit from the listener how long they may stall."""
         for listener in arbiter.LISTENERS:
+            # A worker for jobs that is started from here would keep it open when the server stops.
+            listener.set_inheritable(False)
             for option, limit in self._limits.items():
                 seconds, fraction = divmod(limit, 1)
                 value = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
@@ -259,7 +261,7 @@ class _Log(Logger):
     def exception(self, *_: Any, **__: Any) -> None:
         """Report without what a client sent; that one has stalled is nothing to report."""
         error = sys.exc_info()[1]
-        if error is not None and not isinstance(error, BlockingIOError):
+        if error is not None and not isinstance(error, BlockingIOError | TimeoutError):
             incident.report(incident.new_reference(), error)
 
     def reopen_files(self) -> None:
