@@ -18,6 +18,7 @@ from bench.load import Wrong
 from bench.measure import FEW, Measuring
 from bench.stage import Stage
 from bench.workloads import WORKLOADS
+from sipxconfig_soap import logs
 from sipxconfig_soap.embedded import EmbeddedPostgres
 
 SHORT = {"users": FEW, "longest": 10_000, "rounds": 1, "seconds": 1, "connections": [8]}
@@ -60,6 +61,7 @@ def _number(name: str, default: int, text: str, least: int = 1) -> Any:
 @click.option("--floor", "as_floor", is_flag=True, hidden=True, help="Serve the floor.")
 def main(*, short: bool, as_floor: bool, **chosen: Any) -> None:
     """Measure the server beside the floor, the least that the same libraries can do, in one run."""
+    logs.setup("warning")
     if as_floor:
         floor.serve(WORKLOADS)
     # Everything that was started is stopped on the way out.

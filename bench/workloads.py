@@ -59,7 +59,7 @@ class Workload:
     answer: Floor
     target: Target | None  # At least this part of the floor's rate, or so many times its time.
     shown_by: Request | None = None  # What a call with the same number has changed.
-    long: bool = False  # One connection is enough.
+    long: bool = False  # One connection is enough, and the time grows with the number of users.
 
 
 def _call(service: str, body: str, *numbers: int) -> Request:
