@@ -124,12 +124,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection for reads, given back at the end of the block.
+        """A connection for short reads, given back at the end of the block.
 
         Raises:
-            Unavailable: the database is away.
+            Unavailable: the database is away; by the block too.
         """
-        with _availability(), self.reads.connect() as connection:
+        with availability(), self.reads.connect() as connection:
             yield connection
 
     def stream(
@@ -140,7 +140,7 @@ class Database:
         Raises:
             Unavailable: the database is away; also while rows are being fetched.
         """
-        with _availability(), self.engine.connect() as connection:
+        with availability(), self.engine.connect() as connection:
             options = {"stream_results": True, "yield_per": PIECE}
             yield from connection.execute(statement, parameters, execution_options=options)
 
@@ -153,7 +153,7 @@ class Database:
         Raises:
             Unavailable: the database is away, or it found a deadlock at every try.
         """
-        with _availability(), self.engine.connect() as connection:
+        with availability(), self.engine.connect() as connection:
             for attempt in range(1, ATTEMPTS):
                 try:
                     with connection.begin():
@@ -173,8 +173,8 @@ class Database:
 
 
 @contextmanager
-def _availability() -> Iterator[None]:
-    """Turns the many faces of a database that is away into `Unavailable`, and logs which it was."""
+def availability() -> Iterator[None]:
+    """Turn the many faces of a database that is away into `Unavailable`, and log which it was."""
     try:
         yield
     except (exc.DBAPIError, exc.TimeoutError) as error:

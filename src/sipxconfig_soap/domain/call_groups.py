@@ -15,7 +15,7 @@ from sipxconfig_soap.domain.tables import identity, metadata, one_of, owned_by, 
 from sipxconfig_soap.domain.users import ids_by_field, users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sipxconfig_soap.domain.work import Query, Work
     from sipxconfig_soap.errors import Problems
@@ -145,7 +145,11 @@ _FINDER = Finder(_statement(), {})
 
 def get_all(query: Query) -> Iterator[CallGroupView]:
     """All call groups in the order of creation, their rings in order."""
-    for name, extension, description, enabled, ring_list in _FINDER.rows(query):
+    return _views(_FINDER.rows(query))
+
+
+def _views(rows: Iterable[Any]) -> Iterator[CallGroupView]:
+    for name, extension, description, enabled, ring_list in rows:
         in_order = [
             Ring(expiration, kind, position, user)
             for position, (expiration, kind, user) in enumerate(ring_list or ())

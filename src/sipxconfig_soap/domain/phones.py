@@ -207,8 +207,11 @@ def holders(work: Work, wanted: Iterable[Mapping[str, str]]) -> dict[tuple[str, 
 
 def find(query: Query, criterion: Criterion) -> Iterator[PhoneView]:
     """The phones that match, in the order of creation, their lines in order."""
-    domain = query.rules.domain
-    for row in _FINDER.rows(query, criterion):
+    return _views(_FINDER.rows(query, criterion), query.rules.domain)
+
+
+def _views(rows: Iterable[Any], domain: str) -> Iterator[PhoneView]:
+    for row in rows:
         serial, model, description, groups, facts, version = row
         views = [LineView(each[0], uri_of(domain, *each)) for each in facts or ()]
         yield PhoneView(serial, model, description, groups, views, version)

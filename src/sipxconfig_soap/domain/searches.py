@@ -14,7 +14,6 @@ from sipxconfig_soap.values import is_blank, trim
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.domain.work import Query
     from sipxconfig_soap.errors import Problems
 
@@ -141,15 +140,17 @@ class _Reading:
         self._few = few.execution_options(prepared=True)
         self._all = statement
 
-    def rows(self, database: Database, parameters: Mapping[str, Any]) -> Iterable[sa.Row[Any]]:
+    def rows(self, query: Query, parameters: Mapping[str, Any]) -> Iterable[sa.Row[Any]]:
         """The rows, all from one snapshot.
 
         Raises:
             Unavailable: the database is away; of a stream also while it is read.
         """
-        with database.reading() as connection:
-            rows = connection.execute(self._few, parameters).all()
-        return rows if len(rows) <= FEW else database.stream(self._all, parameters)
+        rows = query.connection.execute(self._few, parameters).all()
+        if len(rows) <= FEW:
+            return rows
+        query.connection.close()
+        return query.database.stream(self._all, parameters)
 
 
 class Finder:
@@ -179,9 +180,9 @@ class Finder:
         by, value = criterion
         if by is None:
             query.problems.check()
-            return self._all.rows(query.database, {})
+            return self._all.rows(query, {})
         way = _way(by, value, self._matchers, query.problems)
         query.problems.check()
         if way is None:
             return ()
-        return self._by[way].rows(query.database, way.parameters(value))
+        return self._by[way].rows(query, way.parameters(value))

@@ -20,11 +20,13 @@ class Query:
     """A reading operation in progress.
 
     Attributes:
-        database: where to read.
+        connection: in autocommit, for one short answer.
+        database: for a long one, when the connection has been given back.
         rules: the configured part of the rules.
         problems: what is wrong with the request so far.
     """
 
+    connection: sa.Connection
     database: Database
     rules: Rules
     problems: Problems

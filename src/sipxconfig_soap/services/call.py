@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from sipxconfig_soap import incident
+from sipxconfig_soap.db import availability
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.work import Query, Work
 from sipxconfig_soap.errors import Problems, Refused, Unavailable
@@ -32,13 +33,15 @@ class Call:
     """A call on behalf of an administrator who has logged in.
 
     Attributes:
-        database: where it reads and changes.
+        connection: of the request, in autocommit.
+        database: for what takes a connection of its own, when that one has been given back.
         administrator: the userName of who calls.
         address: of the client.
         rules: the configured part of the rules.
         reference: the number under which anything unforeseen is reported.
     """
 
+    connection: sa.Connection
     database: Database
     administrator: str
     address: str
@@ -55,7 +58,10 @@ class Call:
             Unavailable: the database is away.
         """
         if not operation.writes:
-            return operation.function(Query(self.database, self.rules, problems), *arguments)
+            query = Query(self.connection, self.database, self.rules, problems)
+            with availability():
+                return operation.function(query, *arguments)
+        self.connection.close()
         try:
             touched = self.database.change(
                 lambda connection: self._change(connection, service, operation, arguments, problems)

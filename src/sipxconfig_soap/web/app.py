@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    import sqlalchemy as sa
+
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.domain.accounts import Account
     from sipxconfig_soap.settings import Settings
@@ -114,19 +116,27 @@ class _Edge:
             return _wsdl(endpoint, exchange)
         if request.method == "POST" and is_cross_site(request, self._settings):
             return plain(403, "Requests made by pages of other sites are refused.")
-        account = self._gate.authenticate(request, self._database)
-        exchange.user = account.user_name
-        if not name:
-            return _resource(request) or self._pages.services(request)
-        if endpoint is None:
-            return not_found()
-        return self._service(endpoint, exchange, account)
+        login = self._gate.login_of(request)
+        with self._database.reading() as connection:
+            account = self._gate.authenticate(login, request.address, connection)
+            exchange.user = account.user_name
+            if not name:
+                return _resource(request) or self._pages.services(request)
+            if endpoint is None:
+                return not_found()
+            return self._service(endpoint, exchange, account, connection)
 
-    def _service(self, endpoint: Endpoint, exchange: Exchange, account: Account) -> Response:
+    def _service(
+        self,
+        endpoint: Endpoint,
+        exchange: Exchange,
+        account: Account,
+        connection: sa.Connection,
+    ) -> Response:
         """One of the services, for an administrator."""
         request = exchange.request
         if request.method == "POST":
-            return self._call(endpoint, exchange, account)
+            return self._call(endpoint, exchange, account, connection)
         refused = _resource(request, _CALL)
         if refused is not None:
             return refused
@@ -134,7 +144,13 @@ class _Edge:
             return _wsdl(endpoint, exchange)
         return self._pages.service(endpoint, request, account.user_name)
 
-    def _call(self, endpoint: Endpoint, exchange: Exchange, account: Account) -> Response:
+    def _call(
+        self,
+        endpoint: Endpoint,
+        exchange: Exchange,
+        account: Account,
+        connection: sa.Connection,
+    ) -> Response:
         """Carry out an operation."""
         request = exchange.request
         environ = request.environ
@@ -142,6 +158,7 @@ class _Edge:
         content_type = read_content_type(environ.get("CONTENT_TYPE", ""))
         body = read_body(environ, framing_of(environ, content_type, limit), limit)
         call = Call(
+            connection=connection,
             database=self._database,
             administrator=account.user_name,
             address=request.address,

@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 import structlog
 
 from sipxconfig_soap.domain import accounts, pins
-from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from sipxconfig_soap.web.responses import Refusal, plain
 
 if TYPE_CHECKING:
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.domain.accounts import Account
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
@@ -36,37 +35,44 @@ class Gate:
         self._throttle = throttle
         self._verified = verified
 
-    def authenticate(self, request: Request, database: Database) -> Account:
+    def login_of(self, request: Request) -> Credentials:
+        """The login in a request, which may be looked at now.
+
+        Raises:
+            Refusal: with 401 or 429; the database has not been asked.
+        """
+        login = read_basic(request.header("HTTP_AUTHORIZATION"))
+        if login is None:
+            raise Refusal(self._unauthorized())
+        _hold(self._throttle.pause(login.counted_as, request.address))
+        return login
+
+    def authenticate(self, login: Credentials, address: str, connection: sa.Connection) -> Account:
         """Find out which administrator calls.
 
         The user is looked at on every request, so that another PIN, a lost permission and a deleted
         user count at once; a PIN that was right a moment ago is not hashed again.
 
         Args:
-            request: with the login in it.
-            database: where the accounts are.
+            login: of the request.
+            address: of the client.
+            connection: in autocommit.
 
         Raises:
             Refusal: with 401, 403 or 429.
-            Unavailable: the database is away.
         """
-        login = read_basic(request.header("HTTP_AUTHORIZATION"))
-        if login is None:
-            raise Refusal(self._unauthorized())
-        _hold(self._throttle.pause(login.counted_as, request.address))
         account = None
         if login.can_exist:
-            with database.reading() as connection:
-                account = accounts.find_account(connection, login.user_name)
+            account = accounts.find_account(connection, login.user_name)
         if account is None or not self._verified.knows(login, account.pin_hash):
-            self._examine(login, account, request.address, database)
-        self._throttle.succeeded(login.counted_as, request.address)
+            self._examine(login, account, address, connection)
+        self._throttle.succeeded(login.counted_as, address)
         if account is None or not account.administrator:
             raise Refusal(plain(403, "This user is not an administrator."))
         return account
 
     def _examine(
-        self, login: Credentials, account: Account | None, address: str, database: Database
+        self, login: Credentials, account: Account | None, address: str, connection: sa.Connection
     ) -> None:
         """Check a PIN, one attempt for a name at a time; an unknown user's takes as long."""
         with self._throttle.turn(login.counted_as):
@@ -83,7 +89,7 @@ class Gate:
                 _logger.warning("login failed", user=name, address=address)
                 raise Refusal(self._unauthorized())
             if verdict.rehash:
-                stored = _rehash(login, account, database)
+                stored = _rehash(login, account, connection)
             self._verified.remember(login, stored)
 
     def _unauthorized(self) -> Response:
@@ -97,9 +103,9 @@ def _hold(seconds: int) -> None:
         raise Refusal(plain(429, sentence, [("Retry-After", str(seconds))]))
 
 
-def _rehash(login: Credentials, account: Account, database: Database) -> str:
+def _rehash(login: Credentials, account: Account, connection: sa.Connection) -> str:
     """Store the PIN with today's parameters; the login counts even if that cannot be done now."""
     new_hash = pins.hash_pin(login.pin)
-    with suppress(Unavailable):
-        database.change(lambda connection: accounts.replace_hash(connection, account, new_hash))
+    with suppress(sa.exc.OperationalError):
+        accounts.replace_hash(connection, account, new_hash)
     return new_hash
