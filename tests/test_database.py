@@ -239,13 +239,17 @@ def test_what_cannot_be_prepared_is_refused_each_time_and_hurts_nobody(
 ) -> None:
     small = make_database(pool_size=1, prepare_statements=True)
     missing = sa.text("SELECT * FROM missing").execution_options(prepared=True)
+    number = sa.cast(sa.bindparam("number"), sa.Integer)
+    quotient = sa.select(sa.literal_column("1") / number).execution_options(prepared=True)
+    first = pid(small)
     for _ in range(3):
-        with (
-            pytest.raises((sa.exc.ProgrammingError, Unavailable)),
-            small.reading() as connection,
-        ):
+        with pytest.raises(sa.exc.ProgrammingError), small.reading() as connection:
             connection.execute(missing)
-    assert pid(small)
+        with pytest.raises(sa.exc.DataError), small.reading() as connection:
+            connection.execute(quotient, {"number": 0})
+    with small.reading() as connection:
+        assert [connection.scalar(quotient, {"number": 1}) for _ in range(3)] == [1] * 3
+    assert pid(small) == first
 
 
 def test_every_connection_has_its_timeouts(database: Database) -> None:

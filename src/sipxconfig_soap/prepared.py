@@ -8,9 +8,12 @@ where they stand. All works without this module, a little slower.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
+
+_numbers = count(1)
 
 _OUTDATED = frozenset({"0A000", "26000"})
 """SQLSTATEs of plans that are of no use: a type has changed since, or somebody dropped them."""
@@ -22,7 +25,7 @@ def listen(engine: sa.Engine) -> None:
     A connection whose plans have become useless is replaced, and all that are as old.
     """
     sa.event.listen(engine, "before_cursor_execute", _execute, retval=True)
-    sa.event.listen(engine, "handle_error", _replace_outdated)
+    sa.event.listen(engine, "handle_error", _look_at_error)
 
 
 def _execute(
@@ -40,7 +43,7 @@ def _execute(
     name = names.get(statement)
     prepare = ""
     if name is None:
-        name = names[statement] = f"prepared_{len(names) + 1}"
+        name = names[statement] = f"prepared_{next(_numbers)}"
         numbered = {each: f"${number}" for number, each in enumerate(parameters, 1)}
         # The same driver formats it, so every % is doubled as it was in the statement.
         prepare = f"PREPARE {name} AS {statement % numbered}; ".replace("%", "%%")
@@ -48,6 +51,9 @@ def _execute(
     return f"{prepare}EXECUTE {name}" + (f" ({arguments})" if arguments else ""), parameters
 
 
-def _replace_outdated(context: sa.ExceptionContext) -> None:
+def _look_at_error(context: sa.ExceptionContext) -> None:
     if getattr(context.original_exception, "pgcode", None) in _OUTDATED:
         context.is_disconnect = context.invalidate_pool_on_disconnect = True
+    elif context.connection is not None and (context.statement or "").startswith("PREPARE "):
+        # Perhaps it could not be prepared; another try does that under another name.
+        context.connection.info["prepared"].popitem()

@@ -44,7 +44,7 @@ def parse(body: bytes, charset: str | None = None) -> etree._Element:
     """
     if not body:
         raise client_fault("The request is empty: send a SOAP envelope")
-    body = _in_utf8(body, charset)
+    body = _in_utf8(body, charset).rstrip(b" \t\r\n")
     # The parser never sees one, and so knows of no entities but those of XML itself.
     if _DOCTYPE.match(body):
         raise client_fault("A DOCTYPE is not allowed in a request")
