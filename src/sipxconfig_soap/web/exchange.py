@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -78,12 +79,12 @@ class Exchange:
             for piece in self._chunks:
                 self._sent += len(piece)
                 yield piece
-        except Unavailable:
-            raise
         except Exception as error:
-            # The server sees only that the answer breaks off, and the number is still known here.
-            incident.report(self.request.id, error)
-            raise
+            # The client sees that the rest is missing. For the server it is a connection that
+            # broke, since all that is to be said of it is said here, where its number is known.
+            if not isinstance(error, Unavailable):
+                incident.report(self.request.id, error)
+            raise ConnectionResetError(errno.ECONNRESET, "the answer broke off") from error
         self._complete = True
 
     def __iter__(self) -> Iterator[bytes]:
