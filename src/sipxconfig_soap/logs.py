@@ -100,7 +100,6 @@ def formatter(form: LogFormat, *, colors: bool = False) -> ProcessorFormatter:
             ProcessorFormatter.remove_processors_meta,
             format_exc_info,
             _plain,
-            _hide_secrets,
             *renderers[form],
         ],
     )
@@ -121,19 +120,22 @@ def _escaped(character: str) -> str:
 
 
 def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Time, level, logger and event first, values as JSON has them, long texts cut."""
+    """Time, level, logger and event first, values as JSON has them, secrets hidden, texts cut."""
     ordered = {key: event.pop(key) for key in _FIRST if key in event}
     ordered.update(event)
     return {key: _value(key, value) for key, value in ordered.items() if value is not None}
 
 
 def _value(key: str, value: object) -> Any:
+    """A field's value; those called like a secret, also inside another field, show nothing."""
+    if key.lower() in _SECRET:
+        return _HIDDEN
     if isinstance(value, str):
         return value if key == _TRACEBACK else _cut(value)
     if isinstance(value, int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(name): _value(key, each) for name, each in value.items()}
+        return {str(name): _value(str(name), each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_value(key, each) for each in value]
     return _cut(str(value))
@@ -141,18 +143,6 @@ def _value(key: str, value: object) -> Any:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
-
-
-def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Hide the values of fields called like a secret, also of those inside a field."""
-    for key, value in event.items():
-        if key.lower() in _SECRET:
-            event[key] = _HIDDEN
-        elif isinstance(value, dict):
-            event[key] = {
-                name: _HIDDEN if name.lower() in _SECRET else each for name, each in value.items()
-            }
-    return event
 
 
 def _logfmt(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

@@ -50,7 +50,8 @@ def parse(body: bytes, charset: str | None = None) -> etree._Element:
         raise client_fault("A DOCTYPE is not allowed in a request")
     # Twice as many as allowed, since comments and CDATA may hold some that are no tags. The depth
     # of so many shows at their beginning.
-    crowded = body.count(b"<") - sum(map(body.count, _NO_STARTS)) > 2 * MAX_ELEMENTS
+    starts = body.count(b"<") - sum(map(body.count, _NO_STARTS))
+    crowded = starts > 2 * MAX_ELEMENTS
     body = body[: 64 * 1024] if crowded else body
     # Each request has its own: lxml advises against sharing parsers between threads.
     parser = etree.XMLParser(
@@ -76,9 +77,9 @@ def parse(body: bytes, charset: str | None = None) -> etree._Element:
         ) from None
     if _INSTRUCTION(root):
         raise client_fault("A processing instruction is not allowed in a request")
-    if _TOO_DEEP(root):
+    if starts > MAX_DEPTH and _TOO_DEEP(root):
         raise client_fault(_DEEP)
-    if crowded or _COUNT(root) > MAX_ELEMENTS:
+    if crowded or (starts > MAX_ELEMENTS and _COUNT(root) > MAX_ELEMENTS):
         raise client_fault(_MANY)
     # lxml copies a namespace whenever its name is looked at. None counts below Header and Body.
     for element in root.iterfind("*//*") if _LONG_NAMESPACE.search(body) else ():
