@@ -161,7 +161,7 @@ class Measuring:
         database = Database(url, pool_size=1)
         compiled = STATEMENT.compile(database.reads)
         figures = []
-        with database.reading() as connection, closing(connection.connection.cursor()) as cursor:
+        with database.connect() as connection, closing(connection.connection.cursor()) as cursor:
             for _ in range(self.rounds):
                 own = statistics.median(self._list(server).seconds for _ in range(3))
                 less = statistics.median(_seconds(cursor, compiled) for _ in range(3))

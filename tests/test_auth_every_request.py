@@ -6,6 +6,7 @@ import io
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 
 from sipxconfig_soap.domain import accounts, pins
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sipxconfig_soap.db import Database
+    from sipxconfig_soap.settings import Settings
     from tests.support.client import Response
 
 SERVICES = "/sipxconfig/services/"
@@ -178,7 +180,7 @@ def test_connections_that_died_meanwhile_are_replaced(
     fill(database)
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(database.reading())
+            stack.enter_context(database.connect())
     send(client, "a short read")
     end_connections(database)
     assert send(client, request_).status == 200
@@ -240,3 +242,28 @@ def test_nobody_is_waited_for_who_is_not_let_in(
     environ = {**LATE_BODIES[late], "wsgi.input": Waiting()}
     answer = client.request("POST", f"{SERVICES}UserService", b"", XML, environ=environ)
     assert answer.status == 401
+
+
+@pytest.mark.parametrize("request_", ["a page", "a short read", "a list", "a change"])
+def test_a_database_that_is_away_is_asked_once_and_nobody_is_named(
+    make_database: Callable[..., Database],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    request_: str,
+) -> None:
+    database = make_database()
+    client = Client(settings, database)
+    database.dispose()
+    asked = []
+
+    def away(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise psycopg2.OperationalError
+
+    monkeypatch.setattr(database.engine.dialect, "connect", away)
+    caplog.set_level("INFO")
+    assert send(client, request_).status == 503
+    assert len(asked) == 1
+    (line,) = events(caplog, "request")
+    assert line["user"] is None

@@ -222,7 +222,7 @@ def test_a_hash_with_old_parameters_is_made_anew_at_a_login(
 
 
 def stored_hash(database: Database) -> str | None:
-    with database.reading() as connection:
+    with database.connect() as connection:
         account = find_account(connection, "superadmin")
     assert account is not None
     return account.pin_hash

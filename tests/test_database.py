@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
 from sipxconfig_soap import db
-from sipxconfig_soap.db import PIECE, SESSION, Database
+from sipxconfig_soap.db import PIECE, SESSION, Database, availability, stream
 from sipxconfig_soap.domain.grouping import branches
 from sipxconfig_soap.errors import Unavailable
 from tests.support.logs import events
@@ -35,24 +35,29 @@ def small(
 def pids_of_all(small: Database) -> list[int]:
     """The processes behind all three connections, in the order in which they are given back."""
     with ExitStack() as stack:
-        held = [stack.enter_context(small.reading()) for _ in range(3)]
+        held = [stack.enter_context(small.connect()) for _ in range(3)]
         pids = [int(connection.scalar(PID) or 0) for connection in held]
     return pids[::-1]
 
 
 def pid(small: Database) -> int:
-    with small.reading() as connection:
+    with small.connect() as connection:
         return int(connection.scalar(PID) or 0)
 
 
+def streamed(small: Database, statement: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
+    with small.connect() as connection:
+        yield from stream(connection, statement, {})
+
+
 def living(database: Database, pids: list[int]) -> int:
-    with database.reading() as connection:
+    with database.connect() as connection:
         query = sa.text("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids)")
         return int(connection.execute(query, {"pids": pids}).scalar_one())
 
 
 def end(database: Database, pids: list[int]) -> None:
-    with database.reading() as connection:
+    with database.connect() as connection:
         query = sa.text("SELECT pg_terminate_backend(pid) FROM unnest(:pids) pid")
         connection.execute(query, {"pids": pids})
     deadline = time.monotonic() + GONE_SECONDS
@@ -86,7 +91,7 @@ def test_those_that_died_meanwhile_are_replaced(small: Database, database: Datab
     end(database, pids_of_all(small))
     assert small.change(lambda connection: connection.scalar(sa.text("SELECT 1"))) == 1
     end(database, pids_of_all(small))
-    assert [*small.stream(sa.select(sa.literal(1)), {})] == [(1,)]
+    assert [*streamed(small, sa.select(sa.literal(1)))] == [(1,)]
 
 
 def test_who_finds_none_free_is_told_and_so_is_the_log(
@@ -94,8 +99,8 @@ def test_who_finds_none_free_is_told_and_so_is_the_log(
 ) -> None:
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(small.reading())
-        for use in (small.reading().__enter__, lambda: small.change(lambda _: None)):
+            stack.enter_context(small.connect())
+        for use in (small.connect, lambda: small.change(lambda _: None)):
             with pytest.raises(Unavailable):
                 use()
     assert [each["event"] for each in events(caplog)] == ["database unavailable"] * 2
@@ -105,16 +110,16 @@ def test_who_finds_none_free_is_told_and_so_is_the_log(
 def test_a_stream_that_is_given_up_gives_its_connection_back(small: Database) -> None:
     long = sa.select(sa.func.generate_series(1, 3 * PIECE))
     for _ in range(5):
-        with closing(small.stream(long, {})) as rows:
+        with closing(streamed(small, long)) as rows:
             assert next(rows) == (1,)
     assert len(pids_of_all(small)) == 3
-    assert [row[0] for row in small.stream(long, {})] == [*range(1, 3 * PIECE + 1)]
+    assert [row[0] for row in streamed(small, long)] == [*range(1, 3 * PIECE + 1)]
 
 
 def test_a_stream_is_one_snapshot(small: Database, database: Database) -> None:
     with database.engine.begin() as connection:
         connection.execute(branches.insert(), [{"name": f"b{n:05}"} for n in range(3 * PIECE)])
-    with closing(small.stream(sa.select(branches.c.name), {})) as rows:
+    with closing(streamed(small, sa.select(branches.c.name))) as rows:
         next(rows)
         with database.engine.begin() as connection:
             connection.execute(branches.delete())
@@ -125,7 +130,7 @@ def test_a_connection_that_dies_within_a_stream_is_a_database_that_is_away(
     small: Database, database: Database
 ) -> None:
     pids = pids_of_all(small)
-    with closing(small.stream(sa.select(sa.func.generate_series(1, 100 * PIECE)), {})) as rows:
+    with closing(streamed(small, sa.select(sa.func.generate_series(1, 100 * PIECE)))) as rows:
         next(rows)
         end(database, pids)
         with pytest.raises(Unavailable):
@@ -145,7 +150,7 @@ def test_a_change_that_lost_a_race_begins_anew(small: Database) -> None:
 
     small.change(change)
     assert seen == [0, 0]
-    with small.reading() as connection:
+    with small.connect() as connection:
         assert connection.execute(sa.select(branches.c.name)).all() == [("one",)]
 
 
@@ -175,7 +180,7 @@ def test_what_fails_otherwise_is_not_tried_again_and_changes_nothing(small: Data
     with pytest.raises(sa.exc.DataError):
         small.change(change)
     assert tries == [1]
-    with small.reading() as connection:
+    with small.connect() as connection:
         assert connection.execute(sa.select(branches)).all() == []
 
 
@@ -198,12 +203,12 @@ def test_plans_that_have_become_useless_are_made_anew(
     small = make_database(pool_size=3, prepare_statements=True)
     select = sa.select(sa.table("outdated", sa.column("value"))).execution_options(prepared=True)
     with ExitStack() as stack:
-        for connection in [stack.enter_context(small.reading()) for _ in range(3)]:
+        for connection in [stack.enter_context(small.connect()) for _ in range(3)]:
             assert connection.execute(select).all() == []
     outdated("ALTER TABLE outdated ALTER value TYPE text")
 
     def read() -> list[sa.Row[tuple[str]]]:
-        with small.reading() as connection:
+        with availability(), small.connect() as connection:
             return [*connection.execute(select)]
 
     # One finds out; all connections that are as old are replaced.
@@ -212,7 +217,7 @@ def test_plans_that_have_become_useless_are_made_anew(
     assert [read() for _ in range(4)] == [[]] * 4
     pids_of_all(small)
     with ExitStack() as stack:
-        for connection in [stack.enter_context(small.reading()) for _ in range(3)]:
+        for connection in [stack.enter_context(small.connect()) for _ in range(3)]:
             assert connection.execute(select).all() == []
 
 
@@ -224,7 +229,7 @@ def test_a_statement_is_prepared_once_for_a_connection_and_means_the_same(
     text = sa.cast(sa.bindparam("text"), sa.Text)
     select = sa.select(text, sa.literal_column("7") % sa.literal_column("4"), sa.literal("%s"))
     select = select.execution_options(prepared=True)
-    with small.reading() as connection:
+    with small.connect() as connection:
         for value in ("one", "%(text)s", "'; --", "$1", None):
             (row,) = connection.execute(select, {"text": value})
             assert row == (value, 3, "%s")
@@ -243,17 +248,17 @@ def test_what_cannot_be_prepared_is_refused_each_time_and_hurts_nobody(
     quotient = sa.select(sa.literal_column("1") / number).execution_options(prepared=True)
     first = pid(small)
     for _ in range(3):
-        with pytest.raises(sa.exc.ProgrammingError), small.reading() as connection:
+        with pytest.raises(sa.exc.ProgrammingError), small.connect() as connection:
             connection.execute(missing)
-        with pytest.raises(sa.exc.DataError), small.reading() as connection:
+        with pytest.raises(sa.exc.DataError), small.connect() as connection:
             connection.execute(quotient, {"number": 0})
-    with small.reading() as connection:
+    with small.connect() as connection:
         assert [connection.scalar(quotient, {"number": 1}) for _ in range(3)] == [1] * 3
     assert pid(small) == first
 
 
 def test_every_connection_has_its_timeouts(database: Database) -> None:
-    with database.reading() as connection:
+    with database.connect() as connection:
         found = {name: connection.scalar(sa.func.current_setting(name)) for name in SESSION}
     shown = {
         "statement_timeout": "1min",
@@ -265,7 +270,7 @@ def test_every_connection_has_its_timeouts(database: Database) -> None:
 
 
 def test_names_and_texts_outside_ascii(database: Database) -> None:
-    with database.reading() as connection:
+    with database.connect() as connection:
         found = connection.exec_driver_sql('SELECT %s AS "größe€😀"', ("ß€😀",))
         assert list(found.keys()) == ["größe€😀"]
         assert found.scalar_one() == "ß€😀"

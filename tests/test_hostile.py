@@ -155,6 +155,10 @@ CROWDS: dict[str, Callable[[], str]] = {
     "many references": lambda: f"<lastName>{'&amp;' * 1_000_000}</lastName>",
     "a long text": lambda: f"<lastName>{'x' * LONG_TEXT}</lastName>",
     "a long comment": lambda: f"<!--{'x' * LONG_TEXT}-->",
+    "a word of XML again and again": lambda: f"<lastName>{'xmlns' * 100_000}</lastName>",
+    "many quotes": lambda: (
+        f"<lastName>{chr(61) + chr(34)}{('= ' * 9 + chr(34)) * 100_000}</lastName>"
+    ),
 }
 
 

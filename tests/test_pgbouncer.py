@@ -80,7 +80,7 @@ def test_connections_that_are_cut_behind_it_are_replaced(
     behind: RunningServer, database: Database
 ) -> None:
     assert send(behind, "UserService", "FindUser").status_code == 200
-    with database.reading() as connection:
+    with database.connect() as connection:
         connection.execute(
             sa.text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -132,15 +132,18 @@ def populate(system: System, count: int) -> None:
 
 @contextmanager
 def round_trips(system: System) -> Iterator[list[str]]:
-    """Collects what is sent to PostgreSQL meanwhile, but for beginnings and ends."""
+    """Collects what is sent to PostgreSQL meanwhile, but for beginnings and ends.
+
+    Whether its connection lives is asked once for a request, and not collected.
+    """
     sent: list[str] = []
+    pings: list[str] = []
 
     class NotingCursor(cursor):
         def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - psycopg2 has it so
             super().execute(query, vars)
             text = (self.query or b"").decode()
-            if text != PING:
-                sent.append(text)
+            (pings if text == PING else sent).append(text)
 
         def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
             if self.name:
@@ -154,7 +157,11 @@ def round_trips(system: System) -> Iterator[list[str]]:
     sa.event.listen(engine, "connect", note)
     system.database.dispose()
     try:
+        # The first connection is a new one, of which nothing is asked.
+        with system.database.connect():
+            pass
         yield sent
+        assert len(pings) == 1
     finally:
         sa.event.remove(engine, "connect", note)
         system.database.dispose()

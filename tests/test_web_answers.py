@@ -92,6 +92,7 @@ def test_a_long_list_leaves_in_pieces(client: Client, database: Database) -> Non
     assert answer.status == "200 OK"
     assert "Content-Length" not in answer.headers
     pieces = list(answer.pieces)
+    assert held(database) == 1
     answer.pieces.close()
     assert held(database) == 0
     assert len(pieces) > 3
@@ -106,7 +107,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
     client: Client, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
-    with database.reading() as connection:
+    with database.connect() as connection:
         before = connection.scalar(PID)
     answer = Answer(client, ALL_USERS)
     piece = next(iter(answer.pieces))
@@ -116,7 +117,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
     (fields,) = events(caplog)
     assert (fields["bytes"], fields["complete"]) == (len(piece), False)
     # Its connection is of use to others.
-    with database.reading() as connection:
+    with database.connect() as connection:
         assert connection.scalar(PID) == before
 
 

@@ -194,10 +194,18 @@ def test_a_fault_repeats_nothing_that_the_parser_quotes(
         ("<a xmlns='urn: '/>", "namespace uri (line 1, column "),
         ("<a>\n&b;</a>", "undeclared entity (line 2, column "),
         (b"<a>\xff</a>", "invalid encoding (line 1, column 4"),
+        ("<p:depth/>", "'p:depth' has no prefix that is declared (line 1, column "),
+        ("<a><depths></a></depths>", "tag name mismatch (line 1, column "),
     ],
 )
 def test_a_fault_says_what_is_wrong_and_where(body: str | bytes, reason: str) -> None:
     assert refusal(body).startswith(f"Client: The request is not well-formed XML: {reason}")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "us-ascii", "utf-16", None])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_knows_best(charset: str | None, encoding: str) -> None:
+    assert text_of(parse("<a>Müller</a>".encode(encoding), charset)) == "Müller"
 
 
 def test_a_fault_says_which_byte_is_not_of_the_charset() -> None:

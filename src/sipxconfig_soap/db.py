@@ -1,4 +1,4 @@
-"""The database: one engine per process, and the three ways to use it.
+"""The database: one engine per process, one connection per request, and the ways to use it.
 
 A read is one statement on a connection in autocommit, and so one snapshot; a long list comes from a
 server-side cursor, which is a snapshot too; a change is one transaction that is tried again when it
@@ -82,16 +82,16 @@ def normalise_url(url: str) -> sa.URL:
 class Database:
     """An engine, in two views that share its connections.
 
-    Made in the process that uses it, never before a fork. A thread must not hold two connections at
-    once: there are as many as threads.
+    Made in the process that uses it, never before a fork. A request has one connection, in
+    autocommit: each statement is a snapshot of its own; `change` and `stream` begin a transaction.
 
     Args:
         url: of the database.
-        pool_size: connections there are at most.
+        pool_size: connections there are at most, one for each thread.
         prepare_statements: whether statements of every call are planned once for each connection.
 
     Attributes:
-        reads: the engine in autocommit: each statement is a snapshot of its own.
+        reads: the engine in autocommit.
         engine: the engine with transactions.
     """
 
@@ -122,54 +122,75 @@ class Database:
         if prepare_statements:
             prepared.listen(self.reads)
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """A connection for short reads, given back at the end of the block.
+    def connect(self) -> sa.Connection:
+        """A connection in autocommit, to be closed by the caller.
 
         Raises:
-            Unavailable: the database is away; by the block too.
+            Unavailable: the database is away, or all connections are in use for too long.
         """
-        with availability(), self.reads.connect() as connection:
-            yield connection
-
-    def stream(
-        self, statement: sa.Select[Any], parameters: Mapping[str, Any]
-    ) -> Iterator[sa.Row[Any]]:
-        """The rows of an answer of any length, from one snapshot, in bounded memory.
-
-        Raises:
-            Unavailable: the database is away; also while rows are being fetched.
-        """
-        with availability(), self.engine.connect() as connection:
-            options = {"stream_results": True, "yield_per": PIECE}
-            yield from connection.execute(statement, parameters, execution_options=options)
+        with availability():
+            return self.reads.connect()
 
     def change(self, work: Callable[[sa.Connection], T]) -> T:
-        """Do some work in one transaction; do it again when it loses a race.
-
-        Args:
-            work: gets the connection; is called again after a lost race, on a clean slate.
-
-        Raises:
-            Unavailable: the database is away, or it found a deadlock at every try.
-        """
-        with availability(), self.engine.connect() as connection:
-            for attempt in range(1, ATTEMPTS):
-                try:
-                    with connection.begin():
-                        return work(connection)
-                except exc.DBAPIError as error:
-                    # Only because another one came first.
-                    if _sqlstate(error) not in _LOST_RACES:
-                        raise
-                # Two that block each other should not meet again in step.
-                time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  no secret
-            with connection.begin():
-                return work(connection)
+        """`change` on a connection of its own."""
+        with self.connect() as connection:
+            return change(connection, work)
 
     def dispose(self) -> None:
         """Close all idle connections."""
         self.reads.dispose()
+
+
+def change(connection: sa.Connection, work: Callable[[sa.Connection], T]) -> T:
+    """Do some work in one transaction; do it again when it loses a race.
+
+    Args:
+        connection: in autocommit until now.
+        work: gets the connection; is called again after a lost race, on a clean slate.
+
+    Raises:
+        Unavailable: the database is away, or it found a deadlock at every try.
+    """
+    with availability():
+        _with_transactions(connection)
+        for attempt in range(1, ATTEMPTS):
+            try:
+                with connection.begin():
+                    return work(connection)
+            except exc.DBAPIError as error:
+                # Only because another one came first.
+                if _sqlstate(error) not in _LOST_RACES:
+                    raise
+            # Two that block each other should not meet again in step.
+            time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  no secret
+        with connection.begin():
+            return work(connection)
+
+
+def stream(
+    connection: sa.Connection, statement: sa.Select[Any], parameters: Mapping[str, Any]
+) -> Iterator[sa.Row[Any]]:
+    """The rows of an answer of any length, from one snapshot, in bounded memory.
+
+    Args:
+        connection: in autocommit until now; not to be used otherwise before the end.
+        statement: selects the rows.
+        parameters: of the statement.
+
+    Raises:
+        Unavailable: the database is away; also while rows are being fetched.
+    """
+    with availability():
+        _with_transactions(connection)
+        options = {"stream_results": True, "yield_per": PIECE}
+        with connection.begin():
+            yield from connection.execute(statement, parameters, execution_options=options)
+
+
+def _with_transactions(connection: sa.Connection) -> None:
+    # Ends what SQLAlchemy calls a transaction though PostgreSQL knows of none.
+    connection.commit()
+    connection.execution_options(isolation_level="READ COMMITTED")
 
 
 @contextmanager

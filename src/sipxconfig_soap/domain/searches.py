@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from sipxconfig_soap import errors
+from sipxconfig_soap.db import stream
 from sipxconfig_soap.domain.tables import TEXT_LIMIT
 from sipxconfig_soap.values import is_blank, trim
 
@@ -149,8 +150,7 @@ class _Reading:
         rows = query.connection.execute(self._few, parameters).all()
         if len(rows) <= FEW:
             return rows
-        query.connection.close()
-        return query.database.stream(self._all, parameters)
+        return stream(query.connection, self._all, parameters)
 
 
 class Finder:

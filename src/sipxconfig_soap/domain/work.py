@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.errors import Problems
 
@@ -20,14 +19,12 @@ class Query:
     """A reading operation in progress.
 
     Attributes:
-        connection: in autocommit, for one short answer.
-        database: for a long one, when the connection has been given back.
+        connection: of the request, in autocommit.
         rules: the configured part of the rules.
         problems: what is wrong with the request so far.
     """
 
     connection: sa.Connection
-    database: Database
     rules: Rules
     problems: Problems
 

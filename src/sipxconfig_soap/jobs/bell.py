@@ -59,7 +59,7 @@ class Listener:
         self._bell = bell
         self.worker = secrets.randbits(62)
         self._turns: set[int] = set()
-        self._connection = database.reads.connect()
+        self._connection = database.connect()
         try:
             self._connection.execute(sa.select(sa.func.pg_advisory_lock(self.worker)))
             self._connection.exec_driver_sql(f"LISTEN {CHANNEL}")

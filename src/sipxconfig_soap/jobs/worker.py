@@ -50,7 +50,7 @@ SENDER_KEY = 1_846_355_003
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0)
 """Pauses while the database is away, the last one again and again."""
 
-_AWAY = (Unavailable, exc.OperationalError, exc.InterfaceError, psycopg2.Error)
+_AWAY = (Unavailable, exc.OperationalError, exc.InterfaceError, exc.TimeoutError, psycopg2.Error)
 
 
 def provisioning_settings(settings: Settings) -> ProvisioningSettings:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from sipxconfig_soap import incident
-from sipxconfig_soap.db import availability
+from sipxconfig_soap.db import availability, change
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.work import Query, Work
 from sipxconfig_soap.errors import Problems, Refused, Unavailable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.soap.service import Operation
 
@@ -34,7 +33,6 @@ class Call:
 
     Attributes:
         connection: of the request, in autocommit.
-        database: for what takes a connection of its own, when that one has been given back.
         administrator: the userName of who calls.
         address: of the client.
         rules: the configured part of the rules.
@@ -42,7 +40,6 @@ class Call:
     """
 
     connection: sa.Connection
-    database: Database
     administrator: str
     address: str
     rules: Rules
@@ -58,13 +55,15 @@ class Call:
             Unavailable: the database is away.
         """
         if not operation.writes:
-            query = Query(self.connection, self.database, self.rules, problems)
+            query = Query(self.connection, self.rules, problems)
             with availability():
                 return operation.function(query, *arguments)
-        self.connection.close()
         try:
-            touched = self.database.change(
-                lambda connection: self._change(connection, service, operation, arguments, problems)
+            touched = change(
+                self.connection,
+                lambda connection: self._change(
+                    connection, service, operation, arguments, problems
+                ),
             )
         except Refused:
             self._note_failure(service, operation, audit.REFUSED)
@@ -106,7 +105,7 @@ class Call:
         self._log(service, operation, outcome)
         entry = self._entry(service, operation, (), outcome)
         try:
-            self.database.change(lambda connection: audit.record(connection, entry))
+            change(self.connection, lambda connection: audit.record(connection, entry))
         except Exception as error:  # noqa: BLE001 - the client is told what failed first
             incident.report(self.reference, error)
 

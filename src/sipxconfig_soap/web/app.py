@@ -117,26 +117,20 @@ class _Edge:
         if request.method == "POST" and is_cross_site(request, self._settings):
             return plain(403, "Requests made by pages of other sites are refused.")
         login = self._gate.login_of(request)
-        with self._database.reading() as connection:
-            account = self._gate.authenticate(login, request.address, connection)
-            exchange.user = account.user_name
-            if not name:
-                return _resource(request) or self._pages.services(request)
-            if endpoint is None:
-                return not_found()
-            return self._service(endpoint, exchange, account, connection)
-
-    def _service(
-        self,
-        endpoint: Endpoint,
-        exchange: Exchange,
-        account: Account,
-        connection: sa.Connection,
-    ) -> Response:
-        """One of the services, for an administrator."""
-        request = exchange.request
+        connection = exchange.connection = self._database.connect()
+        account = self._gate.authenticate(login, request.address, connection)
+        exchange.user = account.user_name
+        if not name:
+            return _resource(request) or self._pages.services(request)
+        if endpoint is None:
+            return not_found()
         if request.method == "POST":
             return self._call(endpoint, exchange, account, connection)
+        return self._page(endpoint, exchange, account)
+
+    def _page(self, endpoint: Endpoint, exchange: Exchange, account: Account) -> Response:
+        """What one of the services shows to an administrator."""
+        request = exchange.request
         refused = _resource(request, _CALL)
         if refused is not None:
             return refused
@@ -159,7 +153,6 @@ class _Edge:
         body = read_body(environ, framing_of(environ, content_type, limit), limit)
         call = Call(
             connection=connection,
-            database=self._database,
             administrator=account.user_name,
             address=request.address,
             rules=self._rules,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
 import structlog
 
+from sipxconfig_soap.db import availability, change
 from sipxconfig_soap.domain import accounts, pins
+from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from sipxconfig_soap.web.responses import Refusal, plain
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from sipxconfig_soap.domain.accounts import Account
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
@@ -60,10 +63,12 @@ class Gate:
 
         Raises:
             Refusal: with 401, 403 or 429.
+            Unavailable: the database is away.
         """
         account = None
         if login.can_exist:
-            account = accounts.find_account(connection, login.user_name)
+            with availability():
+                account = accounts.find_account(connection, login.user_name)
         if account is None or not self._verified.knows(login, account.pin_hash):
             self._examine(login, account, address, connection)
         self._throttle.succeeded(login.counted_as, address)
@@ -106,6 +111,6 @@ def _hold(seconds: int) -> None:
 def _rehash(login: Credentials, account: Account, connection: sa.Connection) -> str:
     """Store the PIN with today's parameters; the login counts even if that cannot be done now."""
     new_hash = pins.hash_pin(login.pin)
-    with suppress(sa.exc.OperationalError):
-        accounts.replace_hash(connection, account, new_hash)
+    with suppress(Unavailable):
+        change(connection, lambda each: accounts.replace_hash(each, account, new_hash))
     return new_hash

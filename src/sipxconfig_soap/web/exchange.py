@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from wsgiref.types import StartResponse
 
+    import sqlalchemy as sa
+
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
 
@@ -40,6 +42,7 @@ class Exchange:
         request: what came.
         route: what was asked for, in our words: a client's path is never logged.
         user: the administrator who has logged in.
+        connection: to the database, held until the end once there is one.
         log_level: of the line in the log.
     """
 
@@ -50,6 +53,7 @@ class Exchange:
         bind_contextvars(request_id=request.id)
         self.route = "unknown"
         self.user: str | None = None
+        self.connection: sa.Connection | None = None
         self.log_level = logging.INFO
         self._started = time.perf_counter()
         self._status: int | None = None
@@ -93,7 +97,10 @@ class Exchange:
     def close(self) -> None:
         """End it, wherever it stands: the server calls this when a client goes away, too."""
         self._chunks = ()
+        # A list that is being read ends before the connection that it reads from is given back.
         self._pieces.close()
+        if self.connection is not None:
+            self.connection.close()
         request = self.request
         _logger.log(
             self.log_level,

@@ -81,8 +81,6 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
 
 def _spelled(peer: str) -> str:
     """An address as it is logged and counted; anything else as it is."""
-    if ":" not in peer:
-        return peer
     known = read_address(peer)
     return str(known) if known else peer
 
