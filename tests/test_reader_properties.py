@@ -65,8 +65,6 @@ property_of_all = settings(deadline=None, max_examples=150)
 class Recorder:
     """Takes calls, and keeps what was read."""
 
-    reference = "4711"
-
     def __init__(self) -> None:
         self.called: list[tuple[str, tuple[Any, ...]]] = []
 

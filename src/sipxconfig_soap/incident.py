@@ -11,6 +11,7 @@ import random
 import traceback
 
 import structlog
+from structlog.contextvars import get_contextvars
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -29,8 +30,9 @@ def new_reference() -> str:
     return f"{random.getrandbits(48):012x}"
 
 
-def report(reference: str, error: BaseException) -> None:
-    """Log an unforeseen failure under the reference that the client is told."""
+def report(error: BaseException) -> str:
+    """Log an unforeseen failure; return its reference: the request's number, or a new one."""
+    reference = str(get_contextvars().get("request_id") or new_reference())
     stack = "; ".join(
         f"{frame.name} ({frame.filename.rpartition('/')[2]}:{frame.lineno})"
         for frame in traceback.extract_tb(error.__traceback__)
@@ -43,3 +45,4 @@ def report(reference: str, error: BaseException) -> None:
         database=_words_of_database(error) or None,
         at=stack,
     )
+    return reference

@@ -262,7 +262,7 @@ class _Log(Logger):
         """Report without what a client sent; that one has stalled is nothing to report."""
         error = sys.exc_info()[1]
         if error is not None and not isinstance(error, BlockingIOError | TimeoutError):
-            incident.report(incident.new_reference(), error)
+            incident.report(error)
 
     def reopen_files(self) -> None:
         """Nothing to reopen: lines go to standard error."""

@@ -77,8 +77,7 @@ class FileJobs:
         except OSError as error:
             return Ending(job, queued.WAITING, self._reason(job, error))
         except Exception as error:  # noqa: BLE001 - one phone must not stop those behind it
-            reference = incident.new_reference()
-            incident.report(reference, error)
+            reference = incident.report(error)
             return Ending(job, queued.FAILED, f"internal error (reference {reference})")
         return Ending(job, queued.DONE)
 

@@ -77,8 +77,7 @@ def _ending(job: Claimed, future: Future[Outcome]) -> Ending:
     error = future.exception()
     if error is not None:
         # A job must not stay as it is because of what nobody foresaw.
-        reference = incident.new_reference()
-        incident.report(reference, error)
+        reference = incident.report(error)
         return Ending(job, queued.FAILED, f"internal error (reference {reference})")
     outcome = future.result()
     done = outcome.result is Result.DONE

@@ -98,7 +98,7 @@ class Loop(ABC):
                 logger.warning("worker waits for the database", seconds=pause)
                 self._stopping.wait(pause)
             except Exception as error:  # noqa: BLE001 - a worker that gives up helps nobody
-                incident.report(incident.new_reference(), error)
+                incident.report(error)
                 self._stopping.wait(RECONNECT_SECONDS[-1])
 
     def _serve(self, listener: Listener) -> None:

@@ -36,14 +36,12 @@ class Call:
         administrator: the userName of who calls.
         address: of the client.
         rules: the configured part of the rules.
-        reference: the number under which anything unforeseen is reported.
     """
 
     connection: sa.Connection
     administrator: str
     address: str
     rules: Rules
-    reference: str
 
     def invoke(
         self, service: str, operation: Operation, arguments: tuple[Any, ...], problems: Problems
@@ -107,7 +105,7 @@ class Call:
         try:
             change(self.connection, lambda connection: audit.record(connection, entry))
         except Exception as error:  # noqa: BLE001 - the client is told what failed first
-            incident.report(self.reference, error)
+            incident.report(error)
 
     def _log(
         self, service: str, operation: Operation, outcome: str, entities: Sequence[str] = ()

@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 class Caller(Protocol):
     """Who calls: it carries out an operation on behalf of an administrator."""
 
-    @property
-    def reference(self) -> str:
-        """A number that stands in the log and, when something unforeseen happens, in the fault."""
-
     def invoke(
         self, service: str, operation: Operation, arguments: tuple[Any, ...], problems: Problems
     ) -> Any:
@@ -134,8 +130,7 @@ class Endpoint:
         except Unavailable:
             raised = faults.unavailable()
         except Exception as error:  # noqa: BLE001  the net below every call: reported, answered
-            incident.report(caller.reference, error)
-            raised = faults.internal(caller.reference)
+            raised = faults.internal(incident.report(error))
         return faults.fault_reply(raised, soap12=version is SOAP12)
 
     def _select(self, payload: _Element | None) -> _Compiled:

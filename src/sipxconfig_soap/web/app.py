@@ -86,8 +86,7 @@ class _Edge:
         except Unavailable:
             raised = faults.unavailable()
         except Exception as error:  # noqa: BLE001 - the net below everything: reported, answered
-            incident.report(exchange.request.id, error)
-            raised = faults.internal(exchange.request.id)
+            raised = faults.internal(incident.report(error))
         return _fault(exchange.request, raised)
 
     def _route(self, exchange: Exchange) -> Response:
@@ -156,7 +155,6 @@ class _Edge:
             administrator=account.user_name,
             address=request.address,
             rules=self._rules,
-            reference=exchange.request.id,
         )
         hint = content_type.media_type == SOAP12_TYPE
         reply = endpoint.call(body, content_type.charset, call, soap12_hint=hint)

@@ -70,19 +70,8 @@ def read_body(environ: WSGIEnvironment, framing: Framing, limit: int) -> bytes:
         ConnectionError: the client is gone, or has stalled.
     """
     length, packed = framing
-    stream = environ["wsgi.input"]
-    if packed or length is None or length > PIECE:
-        pieces = _pieces(stream, length)
-        return _joined(_unpacked(_capped(pieces, limit)) if packed else pieces, limit)
-    if not length:
-        return b""
-    # So nearly all requests come: announced, small, and there at the first look.
-    body = _piece(stream, length)
-    if len(body) == length:
-        return body
-    if not body:
-        raise _ended(length)
-    return body + _joined(_pieces(stream, length - len(body)), limit)
+    pieces = _pieces(environ["wsgi.input"], length)
+    return _joined(_unpacked(_capped(pieces, limit)) if packed else pieces, limit)
 
 
 def _length(environ: WSGIEnvironment) -> int | None:

@@ -87,7 +87,7 @@ class Exchange:
             # The client sees that the rest is missing. For the server it is a connection that
             # broke, since all that is to be said of it is said here, where its number is known.
             if not isinstance(error, Unavailable):
-                incident.report(self.request.id, error)
+                incident.report(error)
             raise ConnectionResetError(errno.ECONNRESET, "the answer broke off") from error
         self._complete = True
 
