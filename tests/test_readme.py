@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sipxconfig_soap.cli import main
+from sipxconfig_soap.db import SESSION
 from sipxconfig_soap.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -29,3 +30,9 @@ def test_every_file_that_a_page_refers_to_is_there() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} refers to {target}"
+
+
+def test_what_pgbouncer_is_to_set_is_what_the_server_sets() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for name, value in SESSION.items():
+        assert f"SET {name} TO {value}" in text

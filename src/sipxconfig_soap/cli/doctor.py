@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-SPARE_CONNECTIONS = CONNECTIONS + 2
+OTHER_CONNECTIONS = CONNECTIONS + 2
 """Beyond those of the web workers: for a worker, and two commands."""
 
 CLOCK_WARN_SECONDS = 2
@@ -134,7 +134,7 @@ def _connections(settings: Settings, connection: Connection) -> Iterator[Finding
             " - current_setting('superuser_reserved_connections')::int"
         )
     ).scalar_one()
-    needed = settings.workers * settings.threads + SPARE_CONNECTIONS
+    needed = settings.workers * settings.threads + OTHER_CONNECTIONS
     if allowed < needed:
         yield Finding(
             "warn",

@@ -1,7 +1,7 @@
 """Finding users, with their aliases, groups and effective permissions (services.md §3).
 
 One statement serves one user and a hundred thousand: what all users share, the catalogue of
-permissions, rides on the first row, so the answer is one snapshot without a transaction.
+permissions, rides on the first row, so the answer is one snapshot.
 """
 
 from __future__ import annotations
