@@ -71,6 +71,9 @@ def setup(level: str, form: LogFormat = "logfmt", stream: TextIO | None = None) 
     logging.captureWarnings(capture=True)
     # A log that cannot be written stops nobody, and what it should have said is shown nowhere else.
     logging.raiseExceptions = False
+    # What our lines do not show need not be found out (the optimizations of logging's own manual).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - named so in that manual
     # Alembic tells at every look at the schema how it works.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
