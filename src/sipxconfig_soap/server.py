@@ -140,10 +140,9 @@ class _Gunicorn(BaseApplication):
             "forwarder_headers": "",
             "when_ready": self._when_ready,
             "post_request": _send_rest,
+            # Through this socket others could manage the server.
+            "control_socket_disable": True,
         }
-        # Releases that have this socket let others manage the server through it.
-        if "control_socket_disable" in self.cfg.settings:
-            chosen["control_socket_disable"] = True
         for name, value in chosen.items():
             self.cfg.set(name, value)
 
