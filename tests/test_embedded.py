@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,15 @@ import sqlalchemy as sa
 
 from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres, keep_running, keeper
 from sipxconfig_soap.embedded.account import Account, account_for, open_way
+from sipxconfig_soap.embedded.cluster import Cluster
 from tests.support.logs import events
-from tests.support.worker import wait_for
+from tests.support.worker import LIMIT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+KEEPER = "keeper of PostgreSQL"
+"""The name of the thread that looks after the server."""
 
 USE_AND_WAIT = """
 import sys
@@ -137,6 +142,46 @@ def test_a_killed_server_is_started_again_as_long_as_it_is_kept_running(
 
 
 @pytest.mark.usefixtures("quick_keeper")
+def test_a_look_that_fails_does_not_end_the_keeper(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
+        pid_file = data_dir / "postgresql" / "postmaster.pid"
+        aside = pid_file.rename(pid_file.with_name("aside"))
+        pid_file.mkdir()
+        failures = wait_for(lambda: events(caplog, "PostgreSQL does not start"))
+        pid_file.rmdir()
+        aside.rename(pid_file)
+        assert "Is a directory" in failures[0]["reason"]
+        os.kill(server_pid(data_dir), signal.SIGKILL)
+        wait_for(lambda: not server.is_running)
+        wait_for(lambda: server.is_running)
+
+
+@pytest.mark.usefixtures("quick_keeper")
+def test_a_start_that_has_not_even_begun_is_broken_off_by_the_end(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    launch, launching = Cluster._launch, threading.Event()
+
+    def launch_late(*arguments: Any) -> None:
+        launching.set()
+        time.sleep(3)
+        launch(*arguments)
+
+    monkeypatch.setattr(keeper, "JOIN_SECONDS", 0.1)
+    with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
+        monkeypatch.setattr(Cluster, "_launch", launch_late)
+        os.kill(server_pid(data_dir), signal.SIGKILL)
+        assert launching.wait(LIMIT)
+    assert not is_running(data_dir)
+    # Nor does it come later, and nobody is told of a failure that was wanted.
+    wait_for(lambda: KEEPER not in [thread.name for thread in threading.enumerate()])
+    assert not is_running(data_dir)
+    assert kept(caplog) <= {"PostgreSQL had ended and was started again"}
+
+
+@pytest.mark.usefixtures("quick_keeper")
 def test_data_that_were_deleted_are_not_made_anew_and_seldom_looked_for(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,6 +196,32 @@ def test_data_that_were_deleted_are_not_made_anew_and_seldom_looked_for(
         assert not data_dir.exists()
         data_dir.with_name("moved").rename(data_dir)
         wait_for(lambda: server.is_running)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.usefixtures("quick_keeper")
+def test_who_forks_does_not_wait_for_a_start(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch, launching, forked = Cluster._launch, threading.Event(), threading.Event()
+    in_time = []
+
+    def launch_late(*arguments: Any) -> None:
+        launching.set()
+        in_time.append(forked.wait(10))
+        launch(*arguments)
+
+    with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
+        monkeypatch.setattr(Cluster, "_launch", launch_late)
+        os.kill(server_pid(data_dir), signal.SIGKILL)
+        assert launching.wait(LIMIT)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        forked.set()
+        os.waitpid(child, 0)
+        wait_for(lambda: server.is_running)
+    assert in_time == [True]
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
@@ -170,7 +241,8 @@ def test_processes_that_are_forked_while_it_starts_hold_nothing_of_it(
                     os._exit(0)
                 children.append(child)
                 time.sleep(0.01)
-        # Were its locks and pipes in their hands, this would wait until they end.
+        # Were its locks and pipes in their hands, all this would wait until they end.
+        assert KEEPER not in [thread.name for thread in threading.enumerate()]
         with EmbeddedPostgres(data_dir, durable=False) as other:
             assert query(other.url(), "SELECT 1") == 1
         assert children

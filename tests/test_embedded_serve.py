@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import threading
 import time
-from collections import Counter
-from itertools import count
 from typing import TYPE_CHECKING
 
-from tests.support.hostile import FIND, USERS, XML
+import psutil
+
+from tests.support.hostile import USERS, XML
+from tests.support.load import Load
 from tests.support.raw import Wire, post
 from tests.support.server import serve
 from tests.support.soap import envelope
@@ -19,50 +19,6 @@ from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Self
-
-CLIENTS = 4
-
-
-class Load:
-    """Clients that add users and look for them, without haste.
-
-    Attributes:
-        added: the names of users whose addition the server has acknowledged.
-        statuses: how often each has come.
-    """
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._ended = threading.Event()
-        self._numbers = count(1000)
-        self.added: list[str] = []
-        self.statuses: Counter[int | None] = Counter()
-        self._threads = [threading.Thread(target=self._work) for _ in range(CLIENTS)]
-
-    def _work(self) -> None:
-        while not self._ended.wait(0.05):
-            name = str(next(self._numbers))
-            user = f"<addUser><user><userName>{name}</userName></user></addUser>"
-            if self._ask(envelope(user)) == 200:
-                self.added.append(name)
-            self._ask(FIND)
-
-    def _ask(self, body: bytes) -> int | None:
-        answer = self._wire.send(post(USERS, body, XML, "Connection: close"))
-        status = None if answer is None else answer.status
-        self.statuses[status] += 1
-        return status
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def postmaster(directory: Path) -> int:
@@ -72,18 +28,19 @@ def postmaster(directory: Path) -> int:
 def test_a_killed_postgresql_comes_back_and_has_all_that_was_acknowledged(tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     with serve(tmp_path, {}) as server:
-        wire = Wire(server.address)
-        with Load(wire) as load:
+        with Load(server, kept=0, new=4) as load:
             for _ in range(2):
                 before = len(load.added)
                 wait_for(lambda: len(load.added) > before + 20)  # noqa: B023 - used at once
                 os.kill(postmaster(tmp_path), signal.SIGKILL)
-                away = load.statuses[503]
-                wait_for(lambda: load.statuses[503] > away)  # noqa: B023 - used at once
+                away = load.outcomes[503]
+                wait_for(lambda: load.outcomes[503] > away)  # noqa: B023 - used at once
             before = len(load.added)
             wait_for(lambda: len(load.added) > before + 20)
-        assert set(load.statuses) == {200, 503}
-        found = wire.send(post(USERS, envelope("<con:FindUser/>"), XML, "Connection: close"))
+        assert set(load.outcomes) == {200, 503}
+        found = Wire(server.address).send(
+            post(USERS, envelope("<con:FindUser/>"), XML, "Connection: close")
+        )
         assert found is not None
         names = re.findall(r"<userName>(\d+)</userName>", found.text)
         assert set(load.added) <= set(names)
@@ -95,3 +52,47 @@ def test_a_killed_postgresql_comes_back_and_has_all_that_was_acknowledged(tmp_pa
     # Stopped for good: nobody starts it again.
     time.sleep(2)
     assert not (tmp_path / "data" / "postgresql" / "postmaster.pid").exists()
+
+
+def recovers_for_ever(directory: Path) -> None:
+    """Let PostgreSQL take as long for its next start as if there were very much to replay."""
+    data = directory / "data" / "postgresql"
+    with (data / "postgresql.auto.conf").open("a") as settings:
+        settings.write("restore_command = 'sleep 3600'\n")
+    (data / "recovery.signal").touch()
+
+
+def is_starting(directory: Path) -> bool:
+    pid_file = directory / "data" / "postgresql" / "postmaster.pid"
+    lines = pid_file.read_text().splitlines() if pid_file.exists() else []
+    return len(lines) == 8 and lines[7].strip() == "starting"
+
+
+def running_in(directory: Path) -> list[str]:
+    """The names of the processes that work in a directory or below."""
+    return [
+        process.info["name"]
+        for process in psutil.process_iter(["name", "cwd"])
+        if (process.info["cwd"] or "").startswith(str(directory))
+    ]
+
+
+def test_it_ends_soon_and_whole_while_postgresql_recovers(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    with serve(tmp_path, {}) as server:
+        recovers_for_ever(tmp_path)
+        os.kill(postmaster(tmp_path), signal.SIGKILL)
+        wait_for(lambda: is_starting(tmp_path))
+        assert "postgres" in running_in(tmp_path / "data")
+        # The arbiter is not held up by it either: it still replaces a web worker.
+        web = psutil.Process(server.process.pid).children()
+        (worker, *_) = [each for each in web if "serve" in each.cmdline()]
+        worker.kill()
+        wait_for(lambda: len(set(psutil.Process(server.process.pid).children()) - set(web)) >= 1)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+        assert running_in(tmp_path / "data") == []
+        assert not (tmp_path / "data" / "postgresql" / "postmaster.pid").exists()
+        output = "".join(server.output)
+        assert "Traceback" not in output
+        assert "PostgreSQL does not start" not in output

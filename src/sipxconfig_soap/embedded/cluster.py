@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sipxconfig_soap.embedded.account import Account, EmbeddedError, Identity, open_way
-from sipxconfig_soap.embedded.programs import find_programs, make_readable
+from sipxconfig_soap.embedded.programs import find_programs, make_readable, run
 
 ROLE = "sipxconfig"
 START_SECONDS = 600
@@ -55,14 +55,20 @@ class Cluster:
 
     def running_at(self) -> str | None:
         """The directory of the running server's socket, None if no server is ready."""
-        try:
+        lines = self._server()
+        return lines[4] if len(lines) >= 8 and lines[7].strip() == "ready" else None
+
+    def _server(self) -> list[str]:
+        """What a server says of itself, be it ready or not yet; nothing if there is none.
+
+        pid, data directory, start time, port, socket directory, address, memory, status: one that
+        is just starting does not know all of it.
+        """
+        with suppress(FileNotFoundError, ValueError):  # there is no number yet
             lines = (self.directory / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return None
-        # pid, data directory, start time, port, socket directory, address, memory, status
-        if len(lines) < 8 or lines[7].strip() != "ready":
-            return None
-        return lines[4] if self._has_open(int(lines[0])) else None
+            if lines and self._has_open(int(lines[0])):
+                return lines
+        return []
 
     def start(self, account: Account | None) -> None:
         """Make sure that a server runs, as ``account`` (None: as this user).
@@ -84,13 +90,13 @@ class Cluster:
                 self._launch(programs, account, socket_directory)
 
     def stop(self, account: Account | None) -> None:
-        """Stop the server, if one runs; its clients are cut off.
+        """Stop the server, if one runs or is being started; its clients are cut off.
 
         Raises:
             EmbeddedError: it does not stop.
         """
-        socket_directory = self.running_at()
-        if socket_directory is None:
+        server = self._server()
+        if not server:
             return
         programs = find_programs(self.directory)
         command = [
@@ -98,9 +104,9 @@ class Cluster:
             *("-t", str(_STOP_SECONDS), "-D", str(self.directory)),
         ]
         _run(command, account, _STOP_SECONDS + 10, "stop")
-        if Path(socket_directory) != self.directory:
+        if len(server) > 4 and Path(server[4]) != self.directory:
             with suppress(OSError):
-                Path(socket_directory).rmdir()
+                Path(server[4]).rmdir()
 
     def _create(self, programs: Path, account: Account | None) -> None:
         """Run initdb in a directory of its own, so that half-made data never count."""
@@ -223,13 +229,9 @@ def _run(command: list[str], account: Account | None, seconds: float, purpose: s
     """Run a program of PostgreSQL as ``account``, without anything of our environment."""
     who: Identity = {} if account is None else account.for_subprocess()
     try:
-        done = subprocess.run(  # noqa: S603 - our own list of arguments
+        code, said = run(
             command,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
+            seconds,
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
             umask=0o077,
@@ -239,6 +241,6 @@ def _run(command: list[str], account: Account | None, seconds: float, purpose: s
         raise EmbeddedError(
             f"The embedded PostgreSQL did not {purpose} within {seconds:.0f} s."
         ) from None
-    if done.returncode:
-        said = done.stdout.decode(errors="replace").strip(" .\n").splitlines() or ["(no word)"]
-        raise EmbeddedError(f"The embedded PostgreSQL could not {purpose}: {said[-1].strip()}.")
+    if code:
+        last = (said.strip(" .\n").splitlines() or ["(no word)"])[-1]
+        raise EmbeddedError(f"The embedded PostgreSQL could not {purpose}: {last.strip()}.")

@@ -1,15 +1,27 @@
-"""Where the programs of the embedded PostgreSQL are."""
+"""Where the programs of the embedded PostgreSQL are, and running them."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
+import threading
 from pathlib import Path
+from typing import Any
 
 from sipxconfig_soap.embedded.account import EmbeddedError
 
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
+
+# A web worker that is forked at the moment in which a program is started would keep the pipes open
+# on whose end we wait. It takes milliseconds; what the program does then may take minutes.
+_launching = threading.Lock()
+os.register_at_fork(
+    before=_launching.acquire,
+    after_in_parent=_launching.release,
+    after_in_child=_launching.release,
+)
 
 
 def find_programs(cluster: Path) -> Path:
@@ -52,9 +64,37 @@ def make_readable(programs: Path) -> None:
         path.chmod(mode | (0o055 if mode & 0o100 else 0o044))
 
 
+def run(command: list[str], seconds: float | None = None, **how: Any) -> tuple[int, str]:
+    """Run a program; returns its exit code and what it said.
+
+    Other threads may fork meanwhile.
+
+    Args:
+        command: the program and its arguments.
+        seconds: how long it may take.
+        how: more arguments of `subprocess.Popen`.
+
+    Raises:
+        subprocess.TimeoutExpired: it has not ended in time, and was killed.
+    """
+    with _launching:
+        process = subprocess.Popen(  # noqa: S603 - programs of our own installation
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **how,
+        )
+    with process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, said.decode(errors="replace")
+
+
 def _version(postgres: Path) -> int:
-    said = subprocess.run(  # noqa: S603 - a path below our own installation
-        [str(postgres), "--version"], check=True, capture_output=True, text=True
-    ).stdout
+    _, said = run([str(postgres), "--version"])
     found = _VERSION.search(said)
     return int(found.group(1)) if found else 0

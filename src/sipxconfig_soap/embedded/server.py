@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 import psycopg2
@@ -45,6 +46,8 @@ class EmbeddedPostgres:
         )
         self._hold: int | None = None
         self._owner_pid = 0
+        self._busy = threading.Lock()
+        self._stopping = False
 
     @property
     def exists(self) -> bool:
@@ -64,6 +67,7 @@ class EmbeddedPostgres:
         Raises:
             EmbeddedError: it cannot run; the text says why and what to do.
         """
+        self._stopping = False
         try:
             # Under root another user runs the server, and has to pass through.
             mode = 0o711 if os.geteuid() == 0 else 0o700
@@ -92,7 +96,7 @@ class EmbeddedPostgres:
         """Start the server on the data that are there, if it has died since `start`.
 
         Raises:
-            EmbeddedError: it cannot run, or the data are gone.
+            EmbeddedError: it cannot run, or is told to stop, or the data are gone.
             OSError: the data directory cannot be used.
         """
         if not self.exists:
@@ -117,32 +121,51 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Let go of the server, and stop it if nobody else uses it.
 
-        Does nothing in a process that was forked from the one that called `start`.
+        A start by another thread is broken off. Does nothing in a process that was forked from the
+        one that called `start`.
         """
         if self._hold is None or os.getpid() != self._owner_pid:
             return
-        try:
+        self._stopping = True
+        self._let_go()
+        # If the data were deleted, the server stops by itself.
+        with suppress(FileNotFoundError):
             account = self._account()
-            with self._starting_or_stopping(account):
-                if self._is_last_user(self._hold):
+            while self._busy.locked():
+                # Who waits for the server to be ready, maybe for minutes, sees it end and lets go.
+                # It may not even be there yet, so this is tried until then.
+                with self._if_unused(account) as unused:
+                    if not unused:
+                        return
+                    with suppress(EmbeddedError):
+                        self._cluster.stop(account)
+                time.sleep(POLL_SECONDS)
+            with self._if_unused(account) as unused:
+                if not unused:
+                    return  # without waiting for a start by one of the others
+            with self._starting_or_stopping(account), self._if_unused(account) as unused:
+                if unused:
                     self._cluster.stop(account)
-        except FileNotFoundError:
-            pass  # the data were deleted, upon which the server stops by itself
-        finally:
-            self._let_go()
 
     def _account(self) -> Account | None:
         return account_for(self._cluster.directory if self.exists else self._data_dir)
 
     @contextmanager
     def _starting_or_stopping(self, account: Account | None) -> Iterator[None]:
-        """Keep all other processes from starting or stopping meanwhile."""
-        descriptor = _open_lock(self._data_dir / "postgresql.lock", account)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        """Keep all other processes and threads from starting or stopping meanwhile.
+
+        The lock on the file belongs to the process, not to the descriptor: a web worker that is
+        forked meanwhile does not get it, and cannot keep it after we have let go. But it does not
+        keep threads of one process apart, and is gone as soon as any of them closes the file. So
+        no thread may open it without the other lock.
+        """
+        with self._busy:
+            descriptor = _open_lock(self._data_dir / "postgresql.lock", account)
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)
 
     def _hold_on(self, account: Account | None) -> None:
         self._let_go()
@@ -150,23 +173,35 @@ class EmbeddedPostgres:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         self._hold, self._owner_pid = descriptor, os.getpid()
 
-    @staticmethod
-    def _is_last_user(descriptor: int) -> bool:
+    def _let_go(self) -> None:
+        if self._hold is not None:
+            # By closing alone, a forked process that still has the file would keep the lock.
+            fcntl.flock(self._hold, fcntl.LOCK_UN)
+            os.close(self._hold)
+            self._hold = None
+
+    @contextmanager
+    def _if_unused(self, account: Account | None) -> Iterator[bool]:
+        """Find out whether nobody uses the server; if so, nobody begins to until the end.
+
+        Who starts it waits for that end. So no lock may be waited for meanwhile.
+        """
+        descriptor = _open_lock(self._data_dir / "postgresql.users", account)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
-        return True
-
-    def _let_go(self) -> None:
-        if self._hold is not None:
-            os.close(self._hold)
-            self._hold = None
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(descriptor)
 
     def _start(self, account: Account | None) -> None:
         """Start the server until it answers: one that was just killed still looks alive."""
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
+            if self._stopping:
+                raise EmbeddedError("The embedded PostgreSQL is told to stop.")
             self._cluster.start(account)
             try:
                 self._create_database()

@@ -1,0 +1,82 @@
+"""Clients that add users and look for them, without haste, while the server has a bad time."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections import Counter
+from http.client import HTTPConnection
+from itertools import count
+from typing import TYPE_CHECKING
+
+from tests.support.hostile import FIND, USERS
+from tests.support.raw import AUTHORIZATION, PATIENCE
+from tests.support.soap import envelope
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from tests.support.server import RunningServer
+
+REFUSED = "connection refused"
+CLOSED = "closed without an answer"
+
+
+class Load:
+    """Some clients on connections that they keep, as many on a new one for each request.
+
+    Attributes:
+        added: the names of users whose addition the server has acknowledged.
+        outcomes: how often each has come: a status, or what became of the connection instead.
+    """
+
+    def __init__(self, server: RunningServer, *, kept: int = 2, new: int = 2) -> None:
+        self._server = server
+        self._ended = threading.Event()
+        self._numbers = count(1000)
+        self.added: list[str] = []
+        self.outcomes: Counter[int | str] = Counter()
+        self._threads = [
+            threading.Thread(target=self._work, args=(keeps,))
+            for keeps in [True] * kept + [False] * new
+        ]
+
+    def _work(self, keeps: bool) -> None:  # noqa: FBT001 - handed over by the thread
+        connection = HTTPConnection(*self._server.address, timeout=PATIENCE)
+        while not self._ended.wait(0.05):
+            name = str(next(self._numbers))
+            user = f"<addUser><user><userName>{name}</userName></user></addUser>"
+            if self._ask(connection, envelope(user), keeps=keeps) == 200:
+                self.added.append(name)
+            self._ask(connection, FIND, keeps=keeps)
+        connection.close()
+
+    def _ask(self, connection: HTTPConnection, body: bytes, *, keeps: bool) -> int | str:
+        outcome = self._outcome(connection, body, keeps=keeps)
+        self.outcomes[outcome] += 1
+        return outcome
+
+    def _outcome(self, connection: HTTPConnection, body: bytes, *, keeps: bool) -> int | str:
+        headers = {"Authorization": AUTHORIZATION, "Content-Type": "text/xml"}
+        if not keeps:
+            headers["Connection"] = "close"
+        if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+            connection.close()  # the server has closed it between two requests
+        try:
+            connection.request("POST", f"/sipxconfig/services/{USERS}", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+        except ConnectionError as error:
+            connection.close()
+            return REFUSED if isinstance(error, ConnectionRefusedError) else CLOSED
+        return answer.status
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
