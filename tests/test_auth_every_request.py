@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
@@ -267,3 +267,29 @@ def test_a_database_that_is_away_is_asked_once_and_nobody_is_named(
     assert len(asked) == 1
     (line,) = events(caplog, "request")
     assert line["user"] is None
+
+
+@pytest.mark.parametrize("request_", ["a short read", "a list", "a change", "a refused change"])
+def test_a_connection_that_dies_after_the_login_is_a_database_that_is_away(
+    client: Client,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    request_: str,
+) -> None:
+    fill(database)
+    send(client, "a short read")
+    find = accounts.find_account
+
+    def find_and_die(*arguments: Any) -> accounts.Account | None:
+        found = find(*arguments)
+        end_connections(database)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accounts, "find_account", find_and_die)
+        answer = send(client, request_)
+    assert answer.status == 503
+    assert b"Internal error" not in answer.body
+    assert events(caplog, "internal error") == []
+    assert send(client, "a list").status == 200

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from sipxconfig_soap import db
-from sipxconfig_soap.db import PIECE, SESSION, Database, availability, stream
+from sipxconfig_soap.db import PIECE, SESSION, Database, availability, change, stream
 from sipxconfig_soap.domain.grouping import branches
 from sipxconfig_soap.errors import Unavailable
 from tests.support.logs import events
@@ -136,6 +136,20 @@ def test_a_connection_that_dies_within_a_stream_is_a_database_that_is_away(
         with pytest.raises(Unavailable):
             list(rows)
     assert pid(small) not in pids
+
+
+def test_a_connection_that_dies_within_a_request_is_a_database_that_is_away(
+    small: Database, database: Database
+) -> None:
+    for use in (
+        lambda connection: change(connection, lambda each: each.scalar(PID)),
+        lambda connection: [*stream(connection, PID, {})],
+    ):
+        with small.connect() as connection:
+            end(database, [int(connection.scalar(PID) or 0)])
+            with pytest.raises(Unavailable):
+                use(connection)
+        assert pid(small)
 
 
 def test_a_change_that_lost_a_race_begins_anew(small: Database) -> None:

@@ -216,8 +216,10 @@ def test_a_body_that_nobody_wants_is_not_waited_for_for_long(
         client.sendall(b"POST /unread HTTP/1.1\r\nHost: x\r\n" + announced)
     assert server.get() == (200, b"")
     for client in waiting:
-        assert b"HTTP/1.1 401 " in b"".join(iter(partial(client.recv, 1000), b""))
+        answer = b"".join(iter(partial(client.recv, 1000), b""))
         client.close()
+        assert b"HTTP/1.1 401 " in answer
+        assert b"\r\nConnection: close\r\n" in answer
 
 
 def test_who_sends_a_large_body_before_reading_gets_the_answer(
@@ -230,6 +232,7 @@ def test_who_sends_a_large_body_before_reading_gets_the_answer(
         client.sendall(head.encode() + b"x" * size)
         answer = client.recv(1000)
         assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"\r\nConnection: close\r\n" in answer
 
 
 def test_a_process_that_died_is_replaced_and_not_waited_for(

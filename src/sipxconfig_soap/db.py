@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import psycopg2
 import sqlalchemy as sa
 import structlog
 from sqlalchemy import exc
@@ -29,22 +30,12 @@ _logger = structlog.stdlib.get_logger(__name__)
 CONNECT_TIMEOUT = 5
 """Seconds to wait for a connection to be made, or to come free."""
 
-STATEMENT_TIMEOUT = 60_000
-"""Milliseconds after which PostgreSQL gives up a statement."""
-
-LOCK_TIMEOUT = 10_000
-"""Milliseconds a statement waits for a row that another transaction holds."""
-
-IDLE_TIMEOUT = 600_000
-"""Milliseconds after which PostgreSQL ends a transaction whose client does nothing.
-
-A list that is being sent to a slow reader waits inside its transaction.
-"""
-
 SESSION = {
-    "statement_timeout": str(STATEMENT_TIMEOUT),
-    "lock_timeout": str(LOCK_TIMEOUT),
-    "idle_in_transaction_session_timeout": str(IDLE_TIMEOUT),
+    # In milliseconds: for a statement, for a row that another transaction holds, and for a
+    # transaction whose client does nothing, as a list does that waits for a slow reader.
+    "statement_timeout": "60000",
+    "lock_timeout": "10000",
+    "idle_in_transaction_session_timeout": "600000",
     "timezone": "UTC",
     "jit": "off",
     # Lists are read to their end, so a plan that only begins quickly is none.
@@ -61,22 +52,8 @@ ATTEMPTS = 5
 _LOST_RACES = frozenset({"23503", "23505", "23P01", "40001", "40P01"})
 """SQLSTATEs of a race lost: a foreign key gone, a value taken, a conflict, a deadlock."""
 
-
-def normalise_url(url: str) -> sa.URL:
-    """Read a database URL; one without a driver means psycopg2.
-
-    Raises:
-        ValueError: it is no URL of a PostgreSQL database.
-    """
-    try:
-        parsed = sa.make_url(url)
-    except exc.ArgumentError:
-        raise ValueError("not a database URL (postgresql://user@host/database)") from None
-    if parsed.drivername in ("postgresql", "postgres"):
-        parsed = parsed.set(drivername="postgresql+psycopg2")
-    if parsed.drivername != "postgresql+psycopg2":
-        raise ValueError(f"'{parsed.drivername}' is not PostgreSQL (postgresql://…)")
-    return parsed
+_DEAD = (psycopg2.OperationalError, psycopg2.InterfaceError)
+_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, *_DEAD)
 
 
 class Database:
@@ -86,7 +63,7 @@ class Database:
     autocommit: each statement is a snapshot of its own; `change` and `stream` begin a transaction.
 
     Args:
-        url: of the database.
+        url: of a PostgreSQL database.
         pool_size: connections there are at most, one for each thread.
         prepare_statements: whether statements of every call are planned once for each connection.
 
@@ -97,7 +74,7 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 8, prepare_statements: bool = True) -> None:
         self.reads = sa.create_engine(
-            normalise_url(url),
+            sa.make_url(url).set(drivername="postgresql+psycopg2"),
             isolation_level="AUTOCOMMIT",
             pool_size=pool_size,
             max_overflow=0,
@@ -190,7 +167,12 @@ def stream(
 def _with_transactions(connection: sa.Connection) -> None:
     # Ends what SQLAlchemy calls a transaction though PostgreSQL knows of none.
     connection.commit()
-    connection.execution_options(isolation_level="READ COMMITTED")
+    try:
+        connection.execution_options(isolation_level="READ COMMITTED")
+    except _DEAD:
+        # It has died since it was asked whether it lives; SQLAlchemy does not notice it here.
+        connection.invalidate()
+        raise
 
 
 @contextmanager
@@ -198,9 +180,8 @@ def availability() -> Iterator[None]:
     """Turn the many faces of a database that is away into `Unavailable`, and log which it was."""
     try:
         yield
-    except (exc.DBAPIError, exc.TimeoutError) as error:
-        away = isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError)
-        if not away and not getattr(error, "connection_invalidated", False):
+    except (exc.DBAPIError, exc.TimeoutError, psycopg2.Error) as error:
+        if not isinstance(error, _AWAY) and not getattr(error, "connection_invalidated", False):
             raise
         _logger.warning(
             "database unavailable",
@@ -210,6 +191,6 @@ def availability() -> Iterator[None]:
         raise Unavailable from error
 
 
-def _sqlstate(error: exc.SQLAlchemyError) -> str | None:
-    state: str | None = getattr(getattr(error, "orig", None), "pgcode", None)
+def _sqlstate(error: Exception) -> str | None:
+    state: str | None = getattr(getattr(error, "orig", error), "pgcode", None)
     return state

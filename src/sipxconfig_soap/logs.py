@@ -74,6 +74,8 @@ def setup(level: str, form: LogFormat = "logfmt", stream: TextIO | None = None) 
     # What our lines do not show need not be found out (the optimizations of logging's own manual).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 - named so in that manual
+    # What fails when a connection is given back has failed before, and been reported.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     # Alembic tells at every look at the schema how it works.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 

@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ class _Gunicorn(BaseApplication):
             "secure_scheme_headers": {},
             "forwarder_headers": "",
             "when_ready": self._when_ready,
+            "pre_request": _note,
             "post_request": _send_rest,
             # Through this socket others could manage the server.
             "control_socket_disable": True,
@@ -226,11 +228,28 @@ def _in_one_piece(application: Application) -> Application:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             if any(name == "Content-Length" for name, _ in headers):
                 _hold_back(environ["gunicorn.socket"], held=True)
+            if status.startswith("4") and _may_be_unread(environ):
+                # The next request on this connection would be lost; so the client is told.
+                _thread.request.force_close()
             return start_response(status, headers, *rest)
 
         return application(environ, start)
 
     return answer
+
+
+_thread = threading.local()
+
+
+def _note(_worker: object, request: Any) -> None:
+    """Gunicorn's request of this thread, which the environment of WSGI does not have."""
+    _thread.request = request
+
+
+def _may_be_unread(environ: dict[str, Any]) -> bool:
+    """Whether more of a refused body may be under way than gunicorn takes before it hangs up."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    return length > _PIECE or "HTTP_TRANSFER_ENCODING" in environ or "HTTP_EXPECT" in environ
 
 
 def _hold_back(sock: socket.socket, *, held: bool) -> None:

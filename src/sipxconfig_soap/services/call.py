@@ -104,6 +104,8 @@ class Call:
         entry = self._entry(service, operation, (), outcome)
         try:
             change(self.connection, lambda connection: audit.record(connection, entry))
+        except Unavailable:
+            pass  # it has said so itself
         except Exception as error:  # noqa: BLE001 - the client is told what failed first
             incident.report(error)
 
