@@ -23,17 +23,23 @@ CLOSED = "closed without an answer"
 
 
 class Load:
-    """Some clients on connections that they keep, as many on a new one for each request.
+    """Clients, each of which adds a user and looks for another, again and again.
+
+    Args:
+        server: whom they ask.
+        kept: how many of them keep their connection.
+        new: how many open a new one for each request.
+        first: the name of the first user; the others count up from it.
 
     Attributes:
         added: the names of users whose addition the server has acknowledged.
         outcomes: how often each has come: a status, or what became of the connection instead.
     """
 
-    def __init__(self, server: RunningServer, *, kept: int = 2, new: int = 2) -> None:
+    def __init__(self, server: RunningServer, *, kept: int, new: int, first: int = 1000) -> None:
         self._server = server
         self._ended = threading.Event()
-        self._numbers = count(1000)
+        self._numbers = count(first)
         self.added: list[str] = []
         self.outcomes: Counter[int | str] = Counter()
         self._threads = [

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import psutil
 
 from tests.support.client import PIN
 
@@ -48,6 +50,15 @@ class RunningServer:
     def service(self, name: str) -> str:
         """The URL of a service."""
         return f"{self.url}/sipxconfig/services/{name}"
+
+    def children(self, command: str) -> set[psutil.Process]:
+        """Its processes that live: those for "serve", which answer, or the one for "worker"."""
+        found = set()
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):  # it has ended just now
+                if command in child.cmdline():
+                    found.add(child)
+        return found
 
     def stop(self) -> int:
         """End the server as a service manager does; returns its exit code."""
