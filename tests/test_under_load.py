@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     import psutil
+    import sqlalchemy as sa
 
     from sipxconfig_soap.db import Database
     from tests.support.server import RunningServer
@@ -43,20 +44,51 @@ def stored(database: Database) -> list[str]:
         return [name for (name,) in found if name != "superadmin"]
 
 
-def test_what_was_acknowledged_before_a_stop_is_kept_and_nothing_else(
+def are_waiting(connection: sa.Connection) -> int:
+    """How many sessions wait for a lock."""
+    return connection.exec_driver_sql(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ).scalar_one()
+
+
+def refuses(server: RunningServer) -> bool:
+    try:
+        socket.create_connection(server.address, PATIENCE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_stop_lets_all_end_that_was_begun_and_loses_nothing(
     run_server: Run, database: Database
 ) -> None:
     added: list[str] = []
     for first in (10_000, 20_000):
         with run_server() as server, Load(server, first=first, kept=4, new=4) as load:
             wait_for(lambda: len(load.added) > 40)
-            assert server.stop() == 0
-            wait_for(lambda: load.outcomes[REFUSED] > 8)
-        # Each request was answered, or was never begun.
-        assert set(load.outcomes) <= {200, CLOSED, REFUSED}
+            with database.engine.begin() as connection:
+                # So that all of them are in the middle of an addition.
+                connection.exec_driver_sql("LOCK TABLE users IN SHARE MODE")
+                wait_for(lambda: are_waiting(connection) == 8)
+                server.process.send_signal(signal.SIGTERM)
+                wait_for(lambda: refuses(server))
+            assert server.process.wait(PATIENCE) == 0
+        assert set(load.outcomes) == {200, REFUSED}
         added += load.added
         assert sorted(stored(database)) == sorted(added)
         assert "Traceback" not in "".join(server.output)
+
+
+def test_a_stop_in_full_swing_loses_no_user_that_was_acknowledged(
+    run_server: Run, database: Database
+) -> None:
+    with run_server() as server, Load(server, kept=4, new=4) as load:
+        wait_for(lambda: len(load.added) > 40)
+        assert server.stop() == 0
+    # Who had connected but was not yet accepted may find the connection closed.
+    assert set(load.outcomes) <= {200, CLOSED, REFUSED}
+    assert sorted(stored(database)) == sorted(load.added)
 
 
 def test_reloads_lose_no_request_and_no_user(run_server: Run, database: Database) -> None:
