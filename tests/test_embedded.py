@@ -296,6 +296,17 @@ def test_a_forked_process_does_not_stop_the_server(data_dir: Path) -> None:
         assert query(server.url(), "SELECT 1") == 1
 
 
+def test_a_forked_process_that_lives_on_does_not_keep_it_running(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir, durable=False):
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+    assert not is_running(data_dir)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
 def test_a_killed_user_is_forgotten(data_dir: Path) -> None:
     command = [sys.executable, "-c", USE_AND_WAIT, str(data_dir)]
     with subprocess.Popen(

@@ -155,7 +155,9 @@ def many_users(database: Database) -> Iterator[None]:
     with database.engine.begin() as connection:
         connection.exec_driver_sql(
             "WITH new AS (INSERT INTO users (user_name, sip_password, first_name, last_name)"
-            f" SELECT 'u' || n, 'x', 'First ' || n, 'Last ' || n FROM generate_series(1, {MANY}) n"
+            # Such long ones that they take more altogether than the worker may grow by.
+            " SELECT 'u' || n, repeat('s', 250), repeat('f', 250), repeat('l', 250)"
+            f" FROM generate_series(1, {MANY}) n"
             " RETURNING id, user_name)"
             " INSERT INTO names (value, folded, kind, user_id)"
             " SELECT user_name, user_name, 'userName', id FROM new UNION ALL"
