@@ -58,6 +58,11 @@ def install() -> None:
     """Make Spyne importable and silent; calling it again changes nothing."""
     if any(isinstance(finder, _MovesFinder) for finder in sys.meta_path):
         return
+    for name in QUIET_LOGGERS:
+        logger = logging.getLogger(name)
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
+        logger.setLevel(logging.CRITICAL + 1)
     sys.meta_path.insert(0, _MovesFinder())
     with warnings.catch_warnings():
         # Escapes in docstrings, and the hook that is taken away below.
@@ -66,11 +71,6 @@ def install() -> None:
             importlib.import_module(name)
     # The hook that the bundled module has just set up is the one that Python cannot use.
     sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != _SIX]
-    for name in QUIET_LOGGERS:
-        logger = logging.getLogger(name)
-        logger.addHandler(logging.NullHandler())
-        logger.propagate = False
-        logger.setLevel(logging.CRITICAL + 1)
 
 
 install()
