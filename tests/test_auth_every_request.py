@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -269,6 +270,9 @@ def test_a_database_that_is_away_is_asked_once_and_nobody_is_named(
     assert line["user"] is None
 
 
+@pytest.mark.skipif(
+    os.environ.get("TEST_PGBOUNCER") == "true", reason="PgBouncer has another connection at hand"
+)
 @pytest.mark.parametrize("request_", ["a short read", "a list", "a change", "a refused change"])
 def test_a_connection_that_dies_after_the_login_is_a_database_that_is_away(
     client: Client,

@@ -12,6 +12,7 @@ from functools import partial
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from tests.support.bare import WAIT_SECONDS
@@ -240,8 +241,10 @@ def test_a_process_that_died_is_replaced_and_not_waited_for(
 ) -> None:
     server = start_bare(workers=2)
     victim = int(server.get("/process")[1])
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: not psutil.pid_exists(victim))
+    # It waits in the queue that all processes share, until one of those that are left takes it.
     with server.connect() as kept:
-        os.kill(victim, signal.SIGKILL)
         found = {int(server.get("/process")[1]) for _ in range(20)}
         assert victim not in found
         wait_for(lambda: len({server.get("/process")[1] for _ in range(20)}) == 2)
