@@ -10,6 +10,8 @@ import sys
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
+from sipxconfig_soap.server import GRACEFUL_SECONDS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -113,7 +115,8 @@ class Bare:
 
     def wait(self) -> int:
         """Wait for its end; returns its exit code."""
-        code = self.process.wait(WAIT_SECONDS)
+        # What does not end by itself, gunicorn ends after its graceful time.
+        code = self.process.wait(WAIT_SECONDS + GRACEFUL_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
