@@ -100,7 +100,9 @@ class Listener:
         Raises:
             psycopg2.Error: the connection is gone, and the locks with it.
         """
-        self._driver().poll()
+        # The first look may read no more than PostgreSQL's farewell; the second sees the end.
+        for _ in range(2):
+            self._driver().poll()
 
     def _driver(self) -> Any:
         """The connection of psycopg2."""
