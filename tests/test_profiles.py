@@ -310,14 +310,31 @@ def test_the_reason_names_line_and_field() -> None:
 
 def test_values_that_mean_something_else() -> None:
     yealink = MODELS["yealinkPhoneSIPT46G"]
-    assert "line 1: password is %NULL%" in refusal(
+    assert "line 1: password is a word that" in refusal(
         yealink.model_id, internal(sip_password="%NULL%")
     )
-    assert "line 1: firstName, lastName is %NULL%" in refusal(
+    assert "line 1: firstName, lastName is a word that" in refusal(
         yealink.model_id, internal(first_name="%NULL%")
     )
     check(phone(yealink, internal(sip_password="%NULL%x", first_name="#1 #2")), ["#1 #2"])
-    assert "line 2: userName is 0" in refusal("cisco18x", internal(), internal("0"))
+    assert "line 2: userName is a word that" in refusal("cisco18x", internal(), internal("0"))
+
+
+@pytest.mark.parametrize(
+    ("model_id", "password"),
+    [
+        ("cisco18x", "0"),
+        ("yealinkPhoneSIPT46G", "%NULL%"),
+        ("aastra57i", "sesame "),
+        ("cisco7960", 'se"same'),
+        ("polycom331", "se\x01same"),
+        ("nortel11xx", "sesame" * 20),
+    ],
+)
+def test_no_reason_repeats_a_password(model_id: str, password: str) -> None:
+    reason = refusal(model_id, internal(sip_password=password))
+    assert reason.startswith("line 1: password ")
+    assert password not in reason
 
 
 def test_long_lines_of_a_nortel() -> None:
