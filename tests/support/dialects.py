@@ -41,8 +41,9 @@ def is_repeated(kind: Any) -> bool:
 
 def is_needed(kind: Any) -> bool:
     """Whether a member is a complex element that must stand."""
-    needed = kind.Attributes.min_occurs > 0 and not is_repeated(kind)
-    return bool(needed and issubclass(kind, ComplexModelBase))
+    attributes = kind.Attributes
+    needed = attributes.min_occurs > 0 and not getattr(attributes, "absent_is_read", False)
+    return bool(needed and not is_repeated(kind) and issubclass(kind, ComplexModelBase))
 
 
 def values_of(kind: Any) -> st.SearchStrategy[Any]:

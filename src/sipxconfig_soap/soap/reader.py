@@ -234,12 +234,13 @@ def _is_hollow(element: _Element) -> bool:
 def _field(name: str, kind: Any) -> _Field:
     attributes = kind.Attributes
     repeated = attributes.max_occurs > 1
+    optional = attributes.min_occurs == 0 or getattr(attributes, "absent_is_read", False)
     if issubclass(kind, ComplexModelBase):
         return _Field(
             name,
             repeated,
             is_complex=True,
-            needed=attributes.min_occurs > 0 and not repeated,
+            needed=not (optional or repeated),
             added=getattr(attributes, "added", False),
             ignored_when_blank=name in IGNORED_WHEN_BLANK,
             read=message_reader(kind.__orig__ or kind).read,
