@@ -232,7 +232,7 @@ MALFORMED = {
     "crossed elements": "<a><b></a></b>",
     "two roots": "<a/><a/>",
     "text after the root": "<a/>x",
-    "white space before the declaration": ' <?xml version="1.0"?><a/>',
+    "something before the declaration": '<!-- --><?xml version="1.0"?><a/>',
     "a repeated attribute": '<a b="1" b="2"/>',
     "an unknown entity": "<a>&nbsp;</a>",
     "a bare ampersand": "<a>R&D</a>",
