@@ -113,7 +113,8 @@ class Dialect:
         space, envelope = self._space, self.random.choice(["soapenv", "e", "SOAP-ENV"])
         names = [operation, operation[0].upper() + operation[1:], f"{operation}Request"]
         inside = self._complex(self._name(self.random.choice(names)), message)
-        header = self.random.choice(["", f"<{envelope}:Header/>", "<other/>"])
+        # With the last, the request is translated, though there is nothing to translate.
+        header = self.random.choice(["", f"<{envelope}:Header/>", "<other/>", "<!-- href -->"])
         document = (
             f'{declared}<{envelope}:Envelope xmlns:{envelope}="{ENVELOPE11}" '
             f"xmlns:{self.prefix}='{NS}' xmlns:i=\"{XSI}\">{space()}{header}{space()}"

@@ -11,8 +11,8 @@ from sipxconfig_soap.soap.characters import MALFORMED, in_utf8
 from sipxconfig_soap.soap.faults import Fault, client_fault
 
 MAX_DEPTH, MAX_ELEMENTS = 64, 100_000
-_DEEP = f"The request nests elements deeper than {MAX_DEPTH}"
-_MANY = f"The request has more than {MAX_ELEMENTS} elements"
+DEEP = f"The request nests elements deeper than {MAX_DEPTH}"
+MANY = f"The request has more than {MAX_ELEMENTS} elements"
 _DOCTYPE = re.compile(rb"(?s)(?:\xef\xbb\xbf)?(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+<!DOCTYPE")
 _LONG_VALUE = re.compile(rb"""=\s*["'][^"'<>]{2000}""")
 _OVER = ("ERR_RESOURCE_LIMIT", "ERR_COMMENT_NOT_FINISHED", "ERR_CDATA_NOT_FINISHED")
@@ -60,19 +60,15 @@ def parse(body: bytes, charset: str | None = None) -> etree._Element:
     except etree.XMLSyntaxError:
         error = parser.error_log.filter_from_errors()[0]
         if error.message.startswith("Excessive depth"):
-            raise client_fault(_DEEP) from None
-        raise (
-            client_fault(f"The request has more than {MAX_ELEMENTS} elements")
-            if crowded
-            else _refusal(error, len(body))
-        ) from None
+            raise client_fault(DEEP) from None
+        raise (client_fault(MANY) if crowded else _refusal(error, len(body))) from None
     # Each look at the tree lets other threads run, so small requests go without.
     if b"<?" in body.removeprefix(b"<?xml ") and _INSTRUCTION(root):
         raise client_fault("A processing instruction is not allowed in a request")
     if starts > MAX_DEPTH and _TOO_DEEP(root):
-        raise client_fault(_DEEP)
+        raise client_fault(DEEP)
     if crowded or (starts > MAX_ELEMENTS and _COUNT(root) > MAX_ELEMENTS):
-        raise client_fault(_MANY)
+        raise client_fault(MANY)
     # lxml copies a namespace whenever its name is looked at. None counts below Header and Body.
     for element in root.iterfind("*//*") if _LONG_VALUE.search(body) else ():
         element.tag = _LOCAL_NAME(element)
