@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lxml import etree
 
+from tests.support.logs import events
 from tests.support.soap import envelope
 
 if TYPE_CHECKING:
@@ -57,13 +58,37 @@ def test_every_service_has_a_page_and_a_wsdl(client: Client) -> None:
 
 def test_the_wsdl_is_asked_for_in_any_case_with_any_value(client: Client) -> None:
     queries = "wsdl WSDL Wsdl wsdl=1 wsdl= foo&wsdl a=b&WsDl=UserService %77sdl"
-    for query in queries.split():
+    dot_net = "singleWsdl singlewsdl SINGLEWSDL=1 a&singleWsdl"
+    wsdl = client.request("GET", f"{USERS}?wsdl").body
+    for query in f"{queries} {dot_net}".split():
         response = client.request("GET", f"{USERS}?{query}")
         assert response.headers["content-type"] == "text/xml; charset=UTF-8"
+        assert response.body == wsdl
+
+
+def test_a_slash_at_the_end_of_a_service_s_path_is_ignored(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for method, query, body in (("GET", "", b""), ("GET", "?wsdl", b""), ("POST", "", FIND)):
+        with_slash = client.request(method, f"{USERS}/{query}", body)
+        without = client.request(method, f"{USERS}{query}", body)
+        assert (with_slash.status, with_slash.body) == (200, without.body)
+    assert client.request("PUT", f"{USERS}/").headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    assert client.request("GET", f"{USERS}/", auth=None).status == 401
+    assert {event["route"] for event in events(caplog, "request")} == {USERS, f"{USERS}?wsdl"}
 
 
 def test_other_queries_get_the_page_and_execute_nothing(client: Client) -> None:
-    for query in ("", "wsdls", "x=wsdl", "method=findUser", "method=findUser&byUserName=x"):
+    for query in (
+        "",
+        "wsdls",
+        "x=wsdl",
+        "single",
+        "singleWsdls",
+        "method=findUser",
+        "method=findUser&byUserName=x",
+    ):
         response = client.request("GET", f"{USERS}?{query}")
         assert response.status == 200
         assert response.headers["content-type"] == "text/html; charset=UTF-8"
@@ -107,7 +132,7 @@ def test_only_services_are_called_by_post(client: Client) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "PUT"])
 def test_an_unknown_service_is_not_found_by_any_method(client: Client, method: str) -> None:
-    for name in ("NoService", "userservice", "UserService/", "UserService/x", "/", "..", "\xe9"):
+    for name in ("NoService", "userservice", "UserService//", "UserService/x", "/", "..", "\xe9"):
         path = f"{LIST}/{name}"
         assert client.request(method, path, FIND).status == 404
         assert client.request(method, f"{path}?wsdl", FIND).status == 404

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sipxconfig_soap.soap.xml import parse
 from tests.support.soap import NS, SoapFault, envelope
 
 if TYPE_CHECKING:
@@ -14,11 +15,17 @@ if TYPE_CHECKING:
 
 LATIN = "Jérôme Müller"
 ALL = "Jérôme Müller Čapek 李 \U0001f4de"
+WINDOWS = "Müller – „Žižek“, 5 €"
+LATIN9 = "Müller Žižek Œuvre, 5 €"
+
+
+def add_orbit_body(description: str) -> str:
+    orbit = f"<parkOrbit><name>park</name><description>{description}</description></parkOrbit>"
+    return f"<con:AddParkOrbit>{orbit}</con:AddParkOrbit>"
 
 
 def add_orbit(description: str, declaration: str = "") -> str:
-    orbit = f"<parkOrbit><name>park</name><description>{description}</description></parkOrbit>"
-    return declaration + envelope(f"<con:AddParkOrbit>{orbit}</con:AddParkOrbit>").decode()
+    return declaration + envelope(add_orbit_body(description)).decode()
 
 
 def declared(encoding: str) -> str:
@@ -63,6 +70,63 @@ READ = {
     "UTF-8 by the header against the declaration": (
         "text/xml; charset=UTF-8",
         add_orbit(ALL, declared("utf-16")).encode(),
+        ALL,
+    ),
+    "windows-1252 by the header": (
+        "text/xml; charset=Windows-1252",
+        add_orbit(WINDOWS).encode("cp1252"),
+        WINDOWS,
+    ),
+    "windows-1252 by the declaration": (
+        "text/xml",
+        add_orbit(WINDOWS, declared("windows-1252")).encode("cp1252"),
+        WINDOWS,
+    ),
+    "Latin-9 by the header": (
+        "text/xml; charset=ISO-8859-15",
+        add_orbit(LATIN9).encode("iso8859-15"),
+        LATIN9,
+    ),
+    "Latin-9 by the declaration": (
+        "text/xml",
+        add_orbit(LATIN9, declared("iso-8859-15")).encode("iso8859-15"),
+        LATIN9,
+    ),
+    "UTF-8 that .NET's StringWriter declares as UTF-16": (
+        "text/xml",
+        add_orbit(ALL, declared("utf-16")).encode(),
+        ALL,
+    ),
+    "UTF-8 with a mark that is declared as UTF-16LE": (
+        "text/xml",
+        codecs.BOM_UTF8 + add_orbit(ALL, declared("UTF-16LE")).encode(),
+        ALL,
+    ),
+    "UTF-8 after a line end": ("text/xml", add_orbit(ALL, "\r\n").encode(), ALL),
+    "Latin-1 after white space": ("text/xml", latin(" \r\n\t" + declared("ISO-8859-1")), LATIN),
+    "Latin-1 after much white space": (
+        "text/xml",
+        latin("\n" * 5000 + declared("ISO-8859-1")),
+        LATIN,
+    ),
+    "UTF-8 after a mark and a line end": (
+        "text/xml",
+        codecs.BOM_UTF8 + add_orbit(ALL, "\n" + declared("UTF-8")).encode(),
+        ALL,
+    ),
+    "UTF-16 little end first after a line end without mark": (
+        "text/xml",
+        utf16(add_orbit(ALL, "\r\n" + declared("UTF-16")), "le", mark=False),
+        ALL,
+    ),
+    "UTF-16 big end first after a line end without mark": (
+        "text/xml; charset=utf-16",
+        utf16(add_orbit(ALL, "\n" + declared("UTF-16")), "be", mark=False),
+        ALL,
+    ),
+    "UTF-16 after a mark and a line end": (
+        "text/xml",
+        utf16(add_orbit(ALL, "\n" + declared("UTF-16")), "le", mark=True),
         ALL,
     ),
     "ASCII by the header": ("text/xml; charset=us-ascii", add_orbit("plain").encode(), "plain"),
@@ -117,7 +181,8 @@ def test_a_request_is_read_in(soap: Soap, content_type: str, body: bytes, text: 
 @pytest.mark.parametrize(
     ("content_type", "declaration", "name"),
     [
-        ("text/xml; charset=windows-1252", "", "windows-1252"),
+        ("text/xml; charset=windows-1251", "", "windows-1251"),
+        ("text/xml; charset=iso-8859-2", "", "iso-8859-2"),
         ("text/xml; charset=UTF-7", "", "UTF-7"),
         ("text/xml; charset=utf-32", "", "utf-32"),
         ("text/xml; charset=nonsense", declared("UTF-8"), "nonsense"),
@@ -134,7 +199,8 @@ def test_an_unknown_charset_is_a_fault(
     fault = SoapFault(soap.post("ParkOrbitService", body, {"Content-Type": content_type}))
     assert (fault.status, fault.code, fault.problems) == (500, "soapenv:Client", [])
     assert fault.text == (
-        f"The charset '{name}' is not supported: use UTF-8, ISO-8859-1, US-ASCII or UTF-16."
+        f"The charset '{name}' is not supported: use UTF-8, UTF-16, ISO-8859-1, ISO-8859-15, "
+        "windows-1252 or US-ASCII."
     )
 
 
@@ -146,10 +212,76 @@ def test_a_charset_that_xml_cannot_show_is_a_fault_all_the_same(soap: Soap, char
     assert "is not supported: use UTF-8" in fault.text
 
 
+@pytest.mark.parametrize(
+    ("names", "character"),
+    [
+        ("windows-1252 WINDOWS-1252 cp1252 CP-1252 x-cp1252 windows1252 csWindows1252", b"\x80"),
+        ("ISO-8859-15 iso8859-15 ISO_8859-15 latin9 Latin-9 l9 iso885915 csISO885915", b"\xa4"),
+    ],
+)
+def test_a_charset_has_its_usual_other_names(names: str, character: bytes) -> None:
+    for name in names.split():
+        assert parse(b"<a>5 " + character + b"</a>", name).text == "5 €"
+        document = declared(name).encode() + b"<a>5 " + character + b"</a>"
+        assert parse(document).text == "5 €"
+
+
+PHONE = "\U0001f4de"
+PAIRS = {
+    "in hexadecimal": "&#xD83D;&#xDCDE;",
+    "in small letters": "&#xd83d;&#xdcde;",
+    "in decimal": "&#55357;&#56542;",
+    "in both": "&#55357;&#xDCDE;",
+    "with zeros": "&#x0D83D;&#0056542;",
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_two_references_that_are_a_surrogate_pair_are_one_character(soap: Soap, pair: str) -> None:
+    soap.call("ParkOrbitService", add_orbit_body(f"a{pair}b{pair}{pair}&#228;"))
+    (orbit,) = soap.operation("ParkOrbitService", "getParkOrbits", {})
+    assert orbit["description"] == f"a{PHONE}b{PHONE}{PHONE}ä"
+
+
+def test_every_surrogate_pair_is_its_character() -> None:
+    for form in ("&#{};&#{};", "&#x{:X};&#x{:x};"):
+        last = range(0xDC00, 0xE000)
+        for high in (*range(0xD800, 0xDC00, 61), 0xDBFF):
+            text = "".join(form.format(high, low) for low in last)
+            first = 0x10000 + (high - 0xD800) * 0x400
+            expected = "".join(map(chr, range(first, first + 0x400)))
+            assert (
+                parse(f"<a b='{form.format(high, last[0])}'>{text}</a>".encode()).text == expected
+            )
+
+
+def test_a_surrogate_pair_is_none_where_references_do_not_count() -> None:
+    pair = "&#xD83D;&#xDCDE;"
+    found = parse(f"<a><!-- <![CDATA[ {pair} --><![CDATA[<!--{pair}]]>{pair}</a>".encode()).text
+    assert found == f"<!--{pair}{PHONE}"
+
+
+LONE = ["&#xD83D;", "&#xDCDE;", "&#xDCDE;&#xD83D;", "&#xD83D;&#xD83D;", "&#55357; &#56542;"]
+
+
+@pytest.mark.parametrize(
+    "text", [*LONE, "&#xD83D;&#xD83D;&#xDCDE;", "&#xD83D;x", "&#xD83D;&#xDCDE"]
+)
+def test_a_lone_surrogate_stays_malformed(soap: Soap, text: str) -> None:
+    body = add_orbit(text).encode()
+    fault = SoapFault(soap.post("ParkOrbitService", body))
+    assert (fault.status, fault.code) == (500, "soapenv:Client")
+    assert fault.text.startswith("The request is not well-formed XML: ")
+
+
 BROKEN = {
     "Latin-1 as UTF-8": ("text/xml", latin()),
     "UTF-8 as ASCII": ("text/xml; charset=us-ascii", add_orbit(LATIN).encode()),
-    "UTF-8 declared as UTF-16": ("text/xml", add_orbit("x", declared("UTF-16")).encode()),
+    "Latin-1 declared as UTF-16": ("text/xml", latin(declared("UTF-16"))),
+    "a byte that windows-1252 does not define": (
+        "text/xml; charset=windows-1252",
+        add_orbit("?").encode().replace(b"?", b"\x81"),
+    ),
     "UTF-8 as UTF-16": ("text/xml; charset=utf-16", add_orbit("xx").encode()),
     "half a character of UTF-16": ("text/xml", utf16(add_orbit("x"), "le", mark=True)[:-1]),
     "a UTF-8 surrogate": ("text/xml", add_orbit("?").encode().replace(b"?", b"\xed\xa0\xbd")),

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from lxml import etree
 
 from sipxconfig_soap.db import Database
 from tests.support.client import Client
@@ -33,7 +34,8 @@ def test_a_fault_has_these_bytes(stocked: Soap) -> None:
             "<soapenv:Fault><faultcode>soapenv:Server.userException</faultcode>"
             "<faultstring>userName '202' is already in use by an alias of the user 201."
             "</faultstring>"
-            f'<detail><error xmlns="{NS}" code="nameInUse" field="userName" value="202"/></detail>'
+            f'<detail><error xmlns="{NS}" code="nameInUse" field="userName" value="202">'
+            "userName '202' is already in use by an alias of the user 201.</error></detail>"
             "</soapenv:Fault>"
         ).encode()
         + TAIL
@@ -59,6 +61,19 @@ def test_every_problem_of_a_request_is_listed(stocked: Soap) -> None:
         ("unknownPermission", "permissions[0]"),
     ]
     assert fault.text == "colour is unknown: User has no colour. (8 more problems)"
+
+
+def test_every_problem_has_its_sentence_as_text(stocked: Soap) -> None:
+    user = "<colour>red</colour><userName>2&#9;&amp;1</userName><aliases>300</aliases>"
+    response = stocked.post("UserService", envelope(add_user(user, f"<pin>{'1' * 256}</pin>")))
+    sentences = [error.text for error in etree.fromstring(response.body).iterfind(".//{*}error")]
+    assert sentences == [
+        "colour is unknown: User has no colour.",
+        "userName '2\t&1' has characters that the user part of a SIP address cannot have.",
+        "pin is too long: 256 characters, at most 255 are kept.",
+        "aliases[0] '300' is already in use by the extension of the call group sales.",
+    ]
+    assert "userName '2&#9;&amp;1' has" in response.text.partition("<detail>")[2]
 
 
 def test_one_further_problem_is_counted_in_the_singular(stocked: Soap) -> None:

@@ -73,8 +73,9 @@ def test_in_soap_1_2_refused_input_is_a_receiver_s_fault_with_subcode(stocked: S
             "</soapenv:Subcode></soapenv:Code><soapenv:Reason>"
             "<soapenv:Text xml:lang=\"en\">userName '202' is already in use by an alias of the "
             "user 201.</soapenv:Text></soapenv:Reason><soapenv:Detail>"
-            f'<error xmlns="{NS}" code="nameInUse" field="userName" value="202"/></soapenv:Detail>'
-            "</soapenv:Fault>"
+            f'<error xmlns="{NS}" code="nameInUse" field="userName" value="202">'
+            "userName '202' is already in use by an alias of the user 201.</error>"
+            "</soapenv:Detail></soapenv:Fault>"
         ),
     )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 import zeep
 from lxml import etree
-from zeep.exceptions import Fault
+from zeep.exceptions import Fault, ValidationError
 from zeep.helpers import serialize_object
 from zeep.transports import Transport
 
@@ -246,7 +248,10 @@ def test_phones(services: Callable[[str], Any], database: Database) -> None:
     service.managePhone(search=one, generateProfiles=True, restart=True)
     with database.engine.connect() as connection:
         assert [job.kind for job in jobs.list_jobs(connection)] == [jobs.PROFILES, jobs.RESTART]
-    assert service.managePhone(deletePhone=True) is None
+    with pytest.raises(ValidationError, match="Missing element search"):
+        service.managePhone(deletePhone=True)
+    assert len(service.findPhone()) == 1
+    assert service.managePhone(search=one, deletePhone=True) is None
     assert not service.findPhone()
 
 
@@ -300,3 +305,22 @@ def test_what_is_missing_is_a_fault_too(services: Callable[[str], Any]) -> None:
     with pytest.raises(Fault) as caught:
         service.removeCallGroup(callGroup=" ")
     assert caught.value.message == "callGroup is required and must not be blank."
+
+
+def test_the_example_of_the_readme_lists_whom_it_finds_and_survives_finding_nobody(
+    server: RunningServer, users: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    for placeholder, value in {
+        "http://127.0.0.1:8080": server.url,
+        "the PIN": ADMINISTRATOR[1],
+    }.items():
+        assert placeholder in example
+        example = example.replace(placeholder, value)
+    program = compile(example, "README.md", "exec")
+    exec(program, {})
+    assert capsys.readouterr().out == ""
+    users.addUser(user={"userName": "200", "lastName": "Curie"})
+    exec(program, {})
+    assert capsys.readouterr().out.startswith("200 None Curie [")

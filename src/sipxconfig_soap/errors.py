@@ -19,6 +19,7 @@ SECRET_FIELDS = frozenset({"pin", "vmpin", "pintoken", "sipPassword", "password"
 VALUE_LIMIT = 100
 """Characters of a refused value that a fault repeats."""
 
+_SECRET = frozenset(name.casefold() for name in SECRET_FIELDS)
 _LAST_NAME = re.compile(r"(\w+)(?:\[\d+\])?$")
 
 
@@ -62,6 +63,7 @@ class Problems:
 
     def __init__(self, found: Iterable[Problem] = ()) -> None:
         self._found: dict[tuple[str | None, ...], Problem] = {}
+        self._fields: set[str | None] = set()
         for problem in found:
             self.add(problem)
 
@@ -74,7 +76,13 @@ class Problems:
         return list(self._found.values())
 
     def add(self, problem: Problem) -> None:
-        """Note a problem; the same one found twice, in whatever words, counts once."""
+        """Note a problem; the same one found twice, in whatever words, counts once.
+
+        What could not be read reads as null, and is not also missing.
+        """
+        if problem.code == "required" and problem.field in self._fields:
+            return
+        self._fields.add(problem.field)
         key = (problem.code, problem.field, problem.value, problem.entity)
         self._found.setdefault(key, problem)
 
@@ -102,7 +110,7 @@ def _problem(
 ) -> Problem:
     """Build a problem whose sentence is ``field 'value' what``, secrets left out."""
     last = _LAST_NAME.search(field)
-    if value is not None and last is not None and last.group(1) in SECRET_FIELDS:
+    if value is not None and last is not None and last.group(1).casefold() in _SECRET:
         value = None
     shown = None if value is None else value[:VALUE_LIMIT]
     subject = field if shown is None else f"{field} '{shown}'"

@@ -30,7 +30,7 @@ SERVICES = (
 def build_endpoints(settings: Settings) -> dict[str, Endpoint]:
     """The endpoints by the names of their services; TestService can be switched off."""
     return {
-        service.__name__: Endpoint(service, settings.wire_array_names)
+        service.__name__: Endpoint(service, settings.wire_array_names, settings.max_request_bytes)
         for service in SERVICES
         if settings.test_service or service is not TestService
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sipxconfig_soap import incident
 from sipxconfig_soap.errors import Problems, Refused, Unavailable
 from sipxconfig_soap.soap import faults, writer
+from sipxconfig_soap.soap.encoding import is_encoded, translate
 from sipxconfig_soap.soap.envelope import SOAP11, SOAP12, SoapVersion
 from sipxconfig_soap.soap.reader import is_nil, local_name, message_reader, unknown_child
 from sipxconfig_soap.soap.reply import Reply
@@ -83,17 +84,25 @@ class _Compiled:
 class Endpoint:
     """One of the services, ready to be called.
 
+    Args:
+        service: its class.
+        names: how the items of lists are called (wire.md §4).
+        max_bytes: of a request, when all its references are followed.
+
     Attributes:
         name: of the service (``UserService``).
         documentation: what it is for, for people.
         operations: in the order of the WSDL.
     """
 
-    def __init__(self, service: type[Service], names: ArrayNames) -> None:
+    def __init__(
+        self, service: type[Service], names: ArrayNames, max_bytes: int = 16 * 1024 * 1024
+    ) -> None:
         self.name: str = service.__name__
         self.documentation = inspect.cleandoc(service.__doc__ or "")
         self.operations = operations_of(service)
         self._names: ArrayNames = names
+        self._max_bytes = max_bytes
         compiled = [_Compiled(operation, names) for operation in self.operations]
         self._by_name = {name: entry for entry in compiled for name in entry.names()}
         self._without_input = next((c for c in compiled if c.operation.input is None), None)
@@ -117,6 +126,8 @@ class Endpoint:
         try:
             root = parse(body, charset)
             version = version_of(root)
+            if is_encoded(body):
+                translate(root, version, self._max_bytes)
             payload = payload_of(root, version)
             compiled = self._select(payload)
             problems = Problems()

@@ -77,7 +77,10 @@ def _status(fault: Fault, *, soap12: bool) -> int:
 
 
 def _detail(problems: Sequence[Problem]) -> str:
-    """One ``error`` element for every problem; what does not apply is left out."""
+    """One ``error`` element for every problem; what does not apply is left out.
+
+    Its sentence is its text: PHP's SoapFault loses attributes.
+    """
     parts = []
     for problem in problems:
         attributes = "".join(
@@ -85,7 +88,8 @@ def _detail(problems: Sequence[Problem]) -> str:
             for name in _DETAIL_ATTRIBUTES
             if (value := getattr(problem, name)) is not None
         )
-        parts.append(f'<error xmlns="{NS}"{attributes}/>')
+        sentence = escape_on_one_line(problem.sentence)
+        parts.append(f'<error xmlns="{NS}"{attributes}>{sentence}</error>')
     return "".join(parts)
 
 

@@ -6,6 +6,7 @@ only the first; a refused value reads as null, so that the rules can look at the
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from spyne.model.complex import ComplexModelBase
 from spyne.model.primitive import Boolean, Integer32
 
 from sipxconfig_soap import errors
+from sipxconfig_soap.soap.base64_text import decoded
+from sipxconfig_soap.soap.envelope import XSI
 from sipxconfig_soap.values import is_blank, parse_boolean, trim
 
 if TYPE_CHECKING:
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.errors import Problem, Problems
 
-_XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+XSI_NIL, XSI_TYPE = f"{{{XSI}}}nil", f"{{{XSI}}}type"
+ARRAY, BASE64 = "Array", "base64Binary"
+"""The types that count, without prefix: `encoding.translate` has resolved it."""
 
 _INT_RANGE = range(-(2**31), 2**31)
 
@@ -44,7 +49,7 @@ def text_of(element: _Element) -> str:
 
 def is_nil(element: _Element) -> bool:
     """Whether an element carries ``xsi:nil`` with a true value."""
-    return trim(element.get(_XSI_NIL, "")) in ("true", "1")
+    return trim(element.get(XSI_NIL, "")) in ("true", "1")
 
 
 def unknown_child(child: _Element, prefix: str, type_name: str) -> Problem:
@@ -102,6 +107,30 @@ def _integer(text: str) -> int:
 _read_text = _scalar(str, "")
 _read_boolean = _scalar(parse_boolean, "is not a boolean: true or false")
 _read_integer = _scalar(_integer, "is not an int of 32 bits")
+
+
+def _read_base64(element: _Element, path: str, problems: Problems) -> str | None:
+    """Read a text that came in base64: SOAP::Lite sends every one so that is not ASCII."""
+    _refuse_children(element, path, problems)
+    text = text_of(element)
+    try:
+        return decoded(text)
+    except ValueError as error:
+        problems.add(errors.invalid_value(_place_of(element, path), text, str(error)))
+        return None
+
+
+def _place_of(element: _Element, path: str) -> str:
+    """What a fault calls the place of a text: that of an edit by its property (wire.md §6)."""
+    edit = element.getparent() if path.endswith("].value") else None
+    names = [child for child in edit if local_name(child) == "property"] if edit is not None else []
+    if not names:
+        return path
+    name = text_of(names[-1])
+    if names[-1].get(XSI_TYPE) == BASE64:
+        with suppress(ValueError):
+            name = decoded(name)
+    return trim(name) or path
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +200,8 @@ class MessageReader:
             if field is None:
                 problems.add(unknown_child(child, prefix, self._type_name))
             elif field.repeated:
+                if child.attrib and _is_empty_array(child):
+                    continue
                 members = values[field.name]
                 where = f"{prefix}{field.name}[{len(members)}]"
                 members.append(self._occurrence(field, child, where, problems))
@@ -184,14 +215,15 @@ class MessageReader:
                     seen.add(field.name)
                 where = "" if field.added else prefix + field.name
                 values[field.name] = self._occurrence(field, child, where, problems)
-        missing = False
-        for name in self._needed:
-            if values[name] is None:
-                missing = True
-                problems.add(errors.required(prefix + name))
+        self._check_needed(values, prefix, problems)
+        return self._message(**values)
+
+    def _check_needed(self, values: dict[str, Any], prefix: str, problems: Problems) -> None:
+        missing = [name for name in self._needed if values[name] is None]
+        for name in missing:
+            problems.add(errors.required(prefix + name))
         if missing:
             problems.check()
-        return self._message(**values)
 
     def _counting(self, element: _Element) -> list[tuple[str, _Element]]:
         """The children that count, with their names: of a simple one given again only the last.
@@ -213,6 +245,8 @@ class MessageReader:
     def _occurrence(field: _Field, element: _Element, path: str, problems: Problems) -> Any:
         if field.ignored_when_blank and _is_hollow(element):
             return None
+        if not element.attrib:
+            return field.read(element, path, problems)
         if is_nil(element):
             if not field.is_complex:
                 _refuse_children(element, path, problems)
@@ -221,7 +255,14 @@ class MessageReader:
                 where = path or field.name
                 problems.add(errors.invalid_value(where, None, "is nil and has content"))
             return None
+        if field.read is _read_text and element.get(XSI_TYPE) == BASE64:
+            return _read_base64(element, path, problems)
         return field.read(element, path, problems)
+
+
+def _is_empty_array(element: _Element) -> bool:
+    """Whether an element stands for the members of a list that has none."""
+    return element.get(XSI_TYPE) == ARRAY and not len(element) and is_blank(element.text)
 
 
 def _is_hollow(element: _Element) -> bool:
@@ -234,12 +275,13 @@ def _is_hollow(element: _Element) -> bool:
 def _field(name: str, kind: Any) -> _Field:
     attributes = kind.Attributes
     repeated = attributes.max_occurs > 1
+    optional = attributes.min_occurs == 0 or getattr(attributes, "absent_is_read", False)
     if issubclass(kind, ComplexModelBase):
         return _Field(
             name,
             repeated,
             is_complex=True,
-            needed=attributes.min_occurs > 0 and not repeated,
+            needed=not (optional or repeated),
             added=getattr(attributes, "added", False),
             ignored_when_blank=name in IGNORED_WHEN_BLANK,
             read=message_reader(kind.__orig__ or kind).read,

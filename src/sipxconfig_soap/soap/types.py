@@ -31,6 +31,7 @@ class Message(ComplexModel):
 _ONE = {"min_occurs": 1, "max_occurs": 1, "nillable": False}
 _OPTIONAL = {"min_occurs": 0, "max_occurs": 1, "nillable": False}
 _NILLABLE = {"min_occurs": 0, "max_occurs": 1, "nillable": True}
+_NIL = {"min_occurs": 1, "max_occurs": 1, "nillable": True}
 _MANY = {"min_occurs": 0, "max_occurs": "unbounded", "nillable": True}
 _ITEMS = {"min_occurs": 0, "max_occurs": "unbounded", "nillable": False}
 
@@ -42,7 +43,7 @@ PlainTexts = _Unicode(**_ITEMS)
 Number = _Integer(**_ONE)
 OptionalNumber = _Integer(**_OPTIONAL)
 Flag = _Boolean(**_NILLABLE)
-NilText = _Unicode(**_NILLABLE, nil_when_null=True)
+NilText = _Unicode(**_NIL, nil_when_null=True)
 """A text that answers carry as ``xsi:nil`` instead of leaving it out (wire.md §4)."""
 
 
@@ -54,6 +55,16 @@ def one(message: type[Message]) -> Any:
 def added(message: type[Message]) -> Any:
     """The thing that an operation adds: fields in faults are named from inside it."""
     return message.customize(**_ONE, added=True)
+
+
+def search_to_find(message: type[Message]) -> Any:
+    """Selects what is shown: everything where it is absent."""
+    return message.customize(**_OPTIONAL)
+
+
+def search_to_manage(message: type[Message]) -> Any:
+    """Selects what is changed: clients must send it, but absent it is read as everything."""
+    return message.customize(**_ONE, absent_is_read=True)
 
 
 def optional(message: type[Message]) -> Any:
@@ -79,7 +90,7 @@ class Property(Message):
     """One edit: the name of a property and its new value."""
 
     property = Text
-    value = _Unicode(min_occurs=1, max_occurs=1, nillable=True)
+    value = _Unicode(**_NIL)
 
 
 Edits = Property.customize(min_occurs=0, max_occurs="unbounded", nillable=False)
@@ -112,7 +123,7 @@ class PermissionSearch(Message):
 class FindPermission(Message):
     """Ask for permissions."""
 
-    search = optional(PermissionSearch)
+    search = search_to_find(PermissionSearch)
 
 
 class FindPermissionResponse(Message):
@@ -124,7 +135,7 @@ class FindPermissionResponse(Message):
 class ManagePermission(Message):
     """Edit or delete custom permissions."""
 
-    search = optional(PermissionSearch)
+    search = search_to_manage(PermissionSearch)
     edit = Edits
     deletePermission = Flag
 
@@ -200,7 +211,7 @@ class UserSearch(Message):
 class FindUser(Message):
     """Ask for users."""
 
-    search = optional(UserSearch)
+    search = search_to_find(UserSearch)
 
 
 class FindUserResponse(Message):
@@ -212,7 +223,7 @@ class FindUserResponse(Message):
 class ManageUser(Message):
     """Edit or delete users."""
 
-    search = optional(UserSearch)
+    search = search_to_manage(UserSearch)
     edit = Edits
     deleteUser = Flag
     addGroup = NillableText
@@ -277,7 +288,7 @@ class PhoneSearch(Message):
 class FindPhone(Message):
     """Ask for phones."""
 
-    search = optional(PhoneSearch)
+    search = search_to_find(PhoneSearch)
 
 
 class FindPhoneResponse(Message):
@@ -299,7 +310,7 @@ class AddExternalLine(Message):
 class ManagePhone(Message):
     """Edit, delete, provision or restart phones."""
 
-    search = optional(PhoneSearch)
+    search = search_to_manage(PhoneSearch)
     edit = Edits
     deletePhone = Flag
     addGroup = NillableText

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from encodings import normalize_encoding
-from encodings.aliases import aliases
 from typing import Any
 
 from lxml import etree
 
+from sipxconfig_soap.soap.characters import MALFORMED, in_utf8
 from sipxconfig_soap.soap.faults import Fault, client_fault
 
 MAX_DEPTH, MAX_ELEMENTS = 64, 100_000
-_DEEP = f"The request nests elements deeper than {MAX_DEPTH}"
-_MANY = f"The request has more than {MAX_ELEMENTS} elements"
-_MALFORMED = "The request is not well-formed XML: "
-_CODECS = {"utf_8", "latin_1", "ascii", "utf_16", "utf_16_le", "utf_16_be"}
-_NAME = re.compile(r"[A-Za-z0-9._:-]+")
-_DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
+DEEP = f"The request nests elements deeper than {MAX_DEPTH}"
+MANY = f"The request has more than {MAX_ELEMENTS} elements"
 _DOCTYPE = re.compile(rb"(?s)(?:\xef\xbb\xbf)?(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+<!DOCTYPE")
 _LONG_VALUE = re.compile(rb"""=\s*["'][^"'<>]{2000}""")
 _OVER = ("ERR_RESOURCE_LIMIT", "ERR_COMMENT_NOT_FINISHED", "ERR_CDATA_NOT_FINISHED")
@@ -43,7 +37,7 @@ def parse(body: bytes, charset: str | None = None) -> etree._Element:
     """
     if not body:
         raise client_fault("The request is empty: send a SOAP envelope")
-    body = _in_utf8(body, charset).rstrip(b" \t\r\n")
+    body = in_utf8(body, charset)
     # The parser never sees one, and so knows of no entities but those of XML itself.
     if _DOCTYPE.match(body):
         raise client_fault("A DOCTYPE is not allowed in a request")
@@ -66,45 +60,19 @@ def parse(body: bytes, charset: str | None = None) -> etree._Element:
     except etree.XMLSyntaxError:
         error = parser.error_log.filter_from_errors()[0]
         if error.message.startswith("Excessive depth"):
-            raise client_fault(_DEEP) from None
-        raise (
-            client_fault(f"The request has more than {MAX_ELEMENTS} elements")
-            if crowded
-            else _refusal(error, len(body))
-        ) from None
+            raise client_fault(DEEP) from None
+        raise (client_fault(MANY) if crowded else _refusal(error, len(body))) from None
     # Each look at the tree lets other threads run, so small requests go without.
     if b"<?" in body.removeprefix(b"<?xml ") and _INSTRUCTION(root):
         raise client_fault("A processing instruction is not allowed in a request")
     if starts > MAX_DEPTH and _TOO_DEEP(root):
-        raise client_fault(_DEEP)
+        raise client_fault(DEEP)
     if crowded or (starts > MAX_ELEMENTS and _COUNT(root) > MAX_ELEMENTS):
-        raise client_fault(_MANY)
+        raise client_fault(MANY)
     # lxml copies a namespace whenever its name is looked at. None counts below Header and Body.
     for element in root.iterfind("*//*") if _LONG_VALUE.search(body) else ():
         element.tag = _LOCAL_NAME(element)
     return root
-
-
-def _in_utf8(body: bytes, charset: str | None) -> bytes:
-    """Decode whatever is not in UTF-8; what is, the parser checks."""
-    declared = _DECLARED.match(body[:200])
-    name = charset or (declared[1].decode() if declared else "utf-8")
-    name = "utf-8" if body.startswith(BOM_UTF8) else name
-    if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE, *(() if charset else (b"<\0", b"\0<")))):
-        name = "utf-16"
-    # Normalising drops what cannot stand in a name, and must not make a known one of an unknown.
-    known = normalize_encoding(name).lower() if _NAME.fullmatch(name) else ""
-    codec = aliases.get(known, known)  # `codecs.lookup` keeps every name that it is asked for
-    if codec not in _CODECS:
-        called = f" '{name[:40]}'" if name.isprintable() else ""
-        supported = "UTF-8, ISO-8859-1, US-ASCII or UTF-16"
-        raise client_fault(f"The charset{called} is not supported: use {supported}")
-    if codec == "utf_16":
-        codec = {b"\0<": "utf_16_be", b"<\0": "utf_16_le"}.get(body[:2], codec)
-    try:
-        return body if codec == "utf_8" else body.decode(codec).encode()
-    except UnicodeDecodeError as error:
-        raise client_fault(f"{_MALFORMED}byte {error.start + 1} is not {name}") from None
 
 
 def _refusal(error: Any, size: int) -> Fault:
@@ -117,4 +85,4 @@ def _refusal(error: Any, size: int) -> Fault:
     if undeclared := _UNDECLARED.match(error.message):
         prefix, attribute, element = undeclared.groups()
         reason = f"'{f'{prefix}:{attribute or element}'[:100]}' has no prefix that is declared"
-    return client_fault(f"{_MALFORMED}{reason} {place}")
+    return client_fault(f"{MALFORMED}{reason} {place}")

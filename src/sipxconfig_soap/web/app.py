@@ -108,9 +108,9 @@ class _Edge:
     def _services(self, exchange: Exchange, name: str) -> Response:
         """All below the list of services; nothing of it is done before the login."""
         request = exchange.request
-        endpoint = self._endpoints.get(name)
+        endpoint = self._endpoints.get(name.removesuffix("/"))
         if endpoint is not None or not name:
-            exchange.route = f"{SERVICES}/{name}"
+            exchange.route = f"{SERVICES}/{endpoint.name if endpoint else ''}"
         if endpoint is not None and self._settings.public_wsdl and _reads_wsdl(request):
             return _wsdl(endpoint, exchange)
         if request.method == "POST" and is_cross_site(request, self._settings):

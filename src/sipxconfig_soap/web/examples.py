@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from sipxconfig_soap.soap.envelope import SOAP11, escape
+from sipxconfig_soap.soap.envelope import SOAP11, XSI, escape
 from sipxconfig_soap.soap.types import NS, Message
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _VALUES: Mapping[str, str | tuple[str, ...] | None] = {
     # What a field is in an example: by its name, or by the type and name where types differ.
-    # Fields without a value are left out, and so is what consists of such fields only.
+    # Fields without a value are nil where they must stand; else they are left out, and so is what
+    # consists of such fields only.
     "userName": "201",
     "firstName": "Albert",
     "lastName": "Einstein",
@@ -71,17 +72,19 @@ _VALUES: Mapping[str, str | tuple[str, ...] | None] = {
 }
 
 _INDENT = "  "
+_NIL = ' xsi:nil="true"'
 
 
 def example_request(operation: Operation) -> str:
     """The envelope of a call of this operation."""
     name = operation.element or operation.name
-    inside = _children(operation.input, (name,)) if operation.input else ()
+    inside = list(_children(operation.input, (name,))) if operation.input else []
+    xsi = f'\n{" " * 18}xmlns:xsi="{XSI}"' if any(_NIL in line for line in inside) else ""
     tag = f"con:{name}"
     body = "\n".join(f"{_INDENT * 2}{line}" for line in _element(tag, inside))
     return (
         f'<soapenv:Envelope xmlns:soapenv="{SOAP11.namespace}"\n'
-        f'{" " * 18}xmlns:con="{NS}">\n'
+        f'{" " * 18}xmlns:con="{NS}"{xsi}>\n'
         f"{_INDENT}<soapenv:Body>\n{body}\n{_INDENT}</soapenv:Body>\n</soapenv:Envelope>"
     )
 
@@ -112,6 +115,8 @@ def _children(message: type[Any], owners: tuple[str, ...]) -> Iterator[str]:
             lines = list(_children(kind, (kind.get_type_name(), *owners)))
             if lines:
                 yield from _element(name, lines)
+        elif kind.Attributes.min_occurs and kind.Attributes.nillable:
+            yield f"<{name}{_NIL}/>"
 
 
 def _key(name: str, owners: tuple[str, ...]) -> str | None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SERVICES = "/sipxconfig/services"
 """The path of the list of services; a service is one segment below it."""
 
+_WSDL = frozenset({"wsdl", "singlewsdl"})
+"""What clients ask for it by: .NET by the second, for one document without imports."""
+
 _AUTHORITY = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9._])?|\[[0-9A-Fa-f:.]{2,45}\])"
     r"(?::[0-9]{1,5})?\Z"
@@ -61,10 +64,10 @@ class Request:
 
     @property
     def wants_wsdl(self) -> bool:
-        """Whether the query asks for the WSDL: ``wsdl`` in any case, with any value."""
+        """Whether the query asks for the WSDL: by one of its names in any case, with any value."""
         query: str = self.environ.get("QUERY_STRING", "")
         names = (part.partition("=")[0] for part in query.split("&"))
-        return any(unquote_plus(name).lower() == "wsdl" for name in names)
+        return any(unquote_plus(name).lower() in _WSDL for name in names)
 
     @property
     def in_the_open(self) -> bool:

@@ -1,0 +1,30 @@
+"""Texts in base64, as SOAP::Lite sends what is not ASCII (wire.md §3)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+_WHITE_SPACE = re.compile(r"[ \t\r\n]+")
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def decoded(text: str) -> str:
+    """The text that was encoded: in UTF-8, else in ISO-8859-1.
+
+    Raises:
+        ValueError: with what is wrong as the end of a sentence: it is no base64, or nothing that
+            XML could have carried as text.
+    """
+    try:
+        content = base64.b64decode(_WHITE_SPACE.sub("", text), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("is not base64") from None
+    try:
+        found = content.decode()
+    except UnicodeDecodeError:
+        found = content.decode("iso-8859-1")
+    if _NOT_IN_XML.search(found):
+        raise ValueError("holds, in base64, characters that XML cannot hold")
+    return found

@@ -1,0 +1,108 @@
+"""Multi-references of SOAP encoding: ``href="#x"`` stands for the element whose id is ``x``.
+
+SOAP 1.1 §5 writes a value that is used in several places once, as a child of the Body (wire.md §3).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sipxconfig_soap.errors import VALUE_LIMIT
+from sipxconfig_soap.soap.faults import client_fault
+from sipxconfig_soap.soap.reader import local_name
+from sipxconfig_soap.values import is_blank, trim
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+    from sipxconfig_soap.soap.faults import Fault
+
+
+def circle(name: str) -> Fault:
+    """The fault for an element that would have to hold itself."""
+    return client_fault(f"The references by href lead in a circle: {_shown(name)}")
+
+
+class References:
+    """The references in a Body; each is looked at once, however often it is followed.
+
+    Args:
+        body: of the envelope.
+
+    Attributes:
+        calls: the children of the Body that nobody refers to.
+
+    Raises:
+        Fault: Client, for a reference that has content of its own or leads nowhere, for a target
+            that is no child of the Body, and for an id that is not the only one.
+    """
+
+    def __init__(self, body: _Element) -> None:
+        referred: set[str] = set()
+        ids: Counter[str] = Counter()
+        for element in body.iterdescendants():
+            if (name := reference_of(element)) is not None:
+                referred.add(name)
+            if (own := element.get("id")) is not None:
+                ids[own] += 1
+        self._targets = {name: child for child in body if (name := child.get("id", "")) in referred}
+        for name in sorted(referred):
+            if not ids[name]:
+                raise client_fault(f"No element has the id that {_shown(name)} refers to")
+            if ids[name] > 1:
+                raise client_fault(f"Several elements have the id that {_shown(name)} refers to")
+            if name not in self._targets:
+                what = "refers to an element that is no child of the Body"
+                raise client_fault(f"{_shown(name)} {what}")
+        self.calls = [child for child in body if child.get("id") not in referred]
+        self._ends: dict[str, str] = {}
+
+    def end_of(self, name: str) -> tuple[str, _Element]:
+        """The element that a reference means, with its id: where the chain of references ends.
+
+        Raises:
+            Fault: Client, for a chain without end.
+        """
+        chain = []
+        end = name
+        while end not in self._ends:
+            chain.append(end)
+            following = reference_of(self._targets[end])
+            if following is None:
+                break
+            if len(chain) > len(self._targets):
+                raise circle(name)
+            end = following
+        end = self._ends.get(end, end)
+        self._ends.update(dict.fromkeys(chain, end))
+        return end, self._targets[end]
+
+    def check_all_followed(self) -> None:
+        """Nothing that was sent is dropped: elements that only refer to each other are refused.
+
+        Raises:
+            Fault: Client.
+        """
+        for name in self._targets:
+            if name not in self._ends:
+                raise circle(name)
+
+
+def reference_of(element: _Element) -> str | None:
+    """The id that an element refers to; an href that leads elsewhere says nothing.
+
+    Raises:
+        Fault: Client, when the element has content beside.
+    """
+    href = element.get("href")
+    if href is None or not (href := trim(href)).startswith("#"):
+        return None
+    if len(element) or not is_blank(element.text):
+        name = local_name(element)[:VALUE_LIMIT]
+        raise client_fault(f"The element '{name}' has {_shown(href[1:])} and content of its own")
+    return href[1:]
+
+
+def _shown(name: str) -> str:
+    return f"href '#{name[:VALUE_LIMIT]}'"

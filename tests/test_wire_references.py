@@ -1,0 +1,396 @@
+"""Multi-references of SOAP encoding (wire.md §3)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from lxml import etree
+
+from tests.support.messages import refusal
+from tests.support.soap import ENVELOPE11, NS, Problem, SoapFault, as_mapping, envelope
+
+if TYPE_CHECKING:
+    from tests.support.client import Response
+    from tests.support.soap import Soap
+
+SOAP_ENC = "http://schemas.xmlsoap.org/soap/encoding/"
+XSD = "http://www.w3.org/2001/XMLSchema"
+
+SOAPPY = f"""<?xml version="1.0" encoding="UTF-8"?>
+<SOAP-ENV:Envelope
+  SOAP-ENV:encodingStyle="{SOAP_ENC}"
+  xmlns:SOAP-ENC="{SOAP_ENC}"
+  xmlns:xsi="http://www.w3.org/1999/XMLSchema-instance"
+  xmlns:SOAP-ENV="{ENVELOPE11}"
+  xmlns:xsd="http://www.w3.org/1999/XMLSchema">
+<SOAP-ENV:Body>
+<ns1:AddUser xmlns:ns1="{NS}" SOAP-ENC:root="1">
+<user>
+<userName xsi:type="xsd:string">201</userName>
+<lastName href="#i1"/>
+<firstName href="#i1"/>
+<sipPassword xsi:null="1"/>
+<aliases href="#i2"/>
+</user>
+<pin xsi:type="xsd:string">1234</pin>
+</ns1:AddUser>
+<lastName xsi:type="xsd:string" id="i1" SOAP-ENC:root="0">Curie</lastName>
+<aliases SOAP-ENC:arrayType="xsd:string[2]" xsi:type="SOAP-ENC:Array" id="i2" SOAP-ENC:root="0">
+<item xsi:type="xsd:string">301</item>
+<item href="#i3"/>
+</aliases>
+<item xsi:type="xsd:string" id="i3" SOAP-ENC:root="0">302</item>
+</SOAP-ENV:Body>
+</SOAP-ENV:Envelope>
+"""
+
+AXIS_RPC = f"""<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope
+  xmlns:soapenv="{ENVELOPE11}" xmlns:xsd="{XSD}"
+  xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><ns1:AddUser
+  soapenv:encodingStyle="{SOAP_ENC}" xmlns:ns1="{NS}"><user
+  href="#id0"/><pin xsi:type="xsd:string">1234</pin></ns1:AddUser><multiRef id="id0"
+  soapenc:root="0" soapenv:encodingStyle="{SOAP_ENC}" xsi:type="ns2:User"
+  xmlns:soapenc="{SOAP_ENC}" xmlns:ns2="{NS}"><userName
+  xsi:type="soapenc:string">201</userName><lastName xsi:type="soapenc:string"
+  >Curie</lastName><firstName xsi:type="soapenc:string">Curie</firstName><sipPassword
+  xsi:type="soapenc:string" xsi:nil="true"/><aliases soapenc:arrayType="soapenc:string[2]"
+  xsi:type="soapenc:Array"><aliases>301</aliases><aliases>302</aliases></aliases></multiRef>
+</soapenv:Body></soapenv:Envelope>"""
+
+
+def user(soap: Soap, name: str = "201") -> dict[str, object]:
+    (found,) = soap.operation("UserService", "findUser", {"search": {"byUserName": name}})
+    return dict(found)
+
+
+@pytest.mark.parametrize("sent", [SOAPPY, AXIS_RPC], ids=["SOAPpy", "Axis"])
+def test_shared_values_are_read_where_they_are_referred_to(soap: Soap, sent: str) -> None:
+    assert soap.post("UserService", sent.encode()).status == 200
+    found = user(soap)
+    assert (found["lastName"], found["firstName"]) == ("Curie", "Curie")
+    assert found["aliases"] == ["301", "302"]
+    assert found["sipPassword"]  # made up, since it was null
+
+
+def find(soap: Soap, inside: str) -> Response:
+    return soap.post("UserService", envelope(inside))
+
+
+def names(response: Response) -> list[str | None]:
+    assert response.status == 200, response.text
+    return [str(as_mapping(item)["userName"]) for item in etree.fromstring(response.body)[0][0][0]]
+
+
+FIND_201 = {
+    "the target after the call": (
+        '<FindUser><search href="#s"/></FindUser><m id="s"><byUserName>201</byUserName></m>'
+    ),
+    "the target before the call": (
+        '<m id="s"><byUserName>201</byUserName></m><FindUser><search href="#s"/></FindUser>'
+    ),
+    "white space and comments": (
+        '<FindUser>\n<search href=" #s\n"> <!-- here --> </search></FindUser>'
+        '\n<m id="s">\n<byUserName>201</byUserName>\n</m>\n'
+    ),
+    "the call itself": (
+        '<FindUser href="#c"/><multiRef id="c"><search><byUserName>201</byUserName></search>'
+        "</multiRef>"
+    ),
+    "a text": (
+        '<FindUser><search><byUserName href="#n"/></search></FindUser><multiRef id="n">201'
+        "</multiRef>"
+    ),
+    "a target with references": (
+        '<FindUser><search href="#s"/></FindUser>'
+        '<m id="s"><byUserName href="#n"/></m><m id="n">201</m>'
+    ),
+    "a chain": (
+        '<FindUser><search href="#1"/></FindUser><m id="1" href="#2"/><m id="2" href="#3"/>'
+        '<m id="3"><byUserName>201</byUserName></m>'
+    ),
+    "a target in a namespace": (
+        '<con:FindUser><con:search href="#s"/></con:FindUser>'
+        '<con:search id="s"><con:byUserName>201</con:byUserName></con:search>'
+    ),
+    "an href elsewhere": (
+        '<FindUser><search href="http://127.0.0.1:9/s"><byUserName href="s">201</byUserName>'
+        "</search></FindUser>"
+    ),
+    "an href in a namespace": (
+        '<FindUser><search con:href="#s"><byUserName>201</byUserName></search></FindUser>'
+    ),
+    "ids that nobody refers to": (
+        '<FindUser id="a"><search id="a" href="#s"/></FindUser>'
+        '<m id="s"><byUserName id="a">201</byUserName></m>'
+    ),
+}
+
+
+@pytest.fixture
+def users(soap: Soap) -> Soap:
+    for name in ("201", "202"):
+        soap.operation("UserService", "addUser", {"user": {"userName": name}})
+    return soap
+
+
+@pytest.mark.parametrize("inside", FIND_201.values(), ids=FIND_201)
+def test_an_element_is_read_as_its_target(users: Soap, inside: str) -> None:
+    assert names(find(users, inside)) == ["201"]
+
+
+def test_nil_of_the_target_counts(users: Soap) -> None:
+    for attribute, count in (
+        ('xsi:nil="true"', 3),
+        ('xsi:nil="false"', 0),
+        ('i:null="1" xmlns:i="http://www.w3.org/1999/XMLSchema-instance"', 3),
+    ):
+        inside = f'<FindUser><search href="#s"/></FindUser><m id="s" {attribute}/>'
+        assert len(names(find(users, inside))) == count
+    own = '<FindUser><search xsi:nil="true" href="#s"/></FindUser><m id="s"/>'
+    assert names(find(users, own)) == []
+
+
+def test_the_type_of_the_target_counts_with_its_own_prefixes(soap: Soap) -> None:
+    target = f'<m id="n" xsi:type="x:base64Binary" xmlns:x="{XSD}">TcO8bGxlcg==</m>'
+    reference = f'<lastName href="#n" xsi:type="x:hexBinary" xmlns:x="{XSD}"/>'
+    plain = '<firstName href="#n2"/>'
+    inside = f"<user><userName>201</userName>{reference}{plain}</user>"
+    second = '<m id="n2" xsi:type="x:base64Binary" xmlns:x="urn:other">TcO8bGxlcg==</m>'
+    response = soap.post("UserService", envelope(f"<AddUser>{inside}</AddUser>{target}{second}"))
+    assert response.status == 200, response.text
+    found = user(soap)
+    assert (found["lastName"], found["firstName"]) == ("Müller", "TcO8bGxlcg==")
+
+
+REFUSED = {
+    "no target": (
+        '<FindUser><search href="#s"/></FindUser>',
+        "No element has the id that href '#s' refers to.",
+    ),
+    "an empty reference": (
+        '<FindUser><search href="#"/></FindUser>',
+        "No element has the id that href '#' refers to.",
+    ),
+    "a target that is not in the Body's children": (
+        '<FindUser><search href="#s"/><search id="s"/></FindUser>',
+        "href '#s' refers to an element that is no child of the Body.",
+    ),
+    "two targets": (
+        '<FindUser><search href="#s"/></FindUser><m id="s"/><m id="s"/>',
+        "Several elements have the id that href '#s' refers to.",
+    ),
+    "a target and its id elsewhere": (
+        '<FindUser><search href="#s"/></FindUser><m id="s"><byUserName id="s"/></m>',
+        "Several elements have the id that href '#s' refers to.",
+    ),
+    "elements of its own": (
+        '<FindUser><search href="#s"><byUserName/></search></FindUser><m id="s"/>',
+        "The element 'search' has href '#s' and content of its own.",
+    ),
+    "text of its own": (
+        '<FindUser><search><byUserName href="#s">202</byUserName></search></FindUser><m id="s"/>',
+        "The element 'byUserName' has href '#s' and content of its own.",
+    ),
+    "content of its own in a target": (
+        '<FindUser><search href="#s"/></FindUser><m id="s" href="#t">x</m><m id="t"/>',
+        "The element 'm' has href '#t' and content of its own.",
+    ),
+    "a reference to itself": (
+        '<FindUser><search href="#s"/></FindUser><m id="s" href="#s"/>',
+        "The references by href lead in a circle: href '#s'.",
+    ),
+    "a circle of references": (
+        '<FindUser><search href="#s"/></FindUser><m id="s" href="#t"/><m id="t" href="#s"/>',
+        "The references by href lead in a circle: href '#s'.",
+    ),
+    "an element inside itself": (
+        '<FindUser><search href="#s"/></FindUser><m id="s"><a href="#s"/></m>',
+        "The references by href lead in a circle: href '#s'.",
+    ),
+    "an element inside itself by another": (
+        (
+            '<FindUser><search href="#s"/></FindUser>'
+            '<m id="s"><a href="#t"/></m><m id="t"><a><b href="#u"/></a></m><m id="u" href="#s"/>'
+        ),
+        "The references by href lead in a circle: href '#s'.",
+    ),
+    "a circle beside the call": (
+        '<FindUser><search/></FindUser><m id="s"><a href="#t"/></m><m id="t" href="#s"/>',
+        "The references by href lead in a circle: href '#s'.",
+    ),
+    "nothing but a circle": (
+        '<FindUser id="c"><search href="#c"/></FindUser>',
+        "The references by href lead in a circle: href '#c'.",
+    ),
+    "a second call": (
+        '<FindUser><search href="#s"/></FindUser><m id="s"/><FindUser><search/></FindUser>',
+        "The Body holds 2 elements: one call at a time.",
+    ),
+    "a value that nobody refers to": (
+        '<FindUser><search href="#s"/></FindUser><m id="s"/><m id="t"/>',
+        "The Body holds 2 elements: one call at a time.",
+    ),
+    "text beside a target": (
+        '<FindUser><search href="#s"/></FindUser><m id="s"/>x',
+        "The Body holds text beside its elements.",
+    ),
+    "a long id": (
+        f'<FindUser><search href="#{"s" * 1000}"/></FindUser>',
+        f"No element has the id that href '#{'s' * 100}' refers to.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("inside", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_references_are_refused_with(soap: Soap, inside: str, sentence: str) -> None:
+    fault = SoapFault(soap.post("UserService", envelope(inside)))
+    assert (fault.status, fault.code, fault.problems) == (500, "soapenv:Client", [])
+    assert fault.text == sentence
+
+
+def test_a_refused_reference_executes_nothing(users: Soap) -> None:
+    delete = "<deleteUser>true</deleteUser>"
+    for inside in (
+        f'<ManageUser><search href="#s"/>{delete}</ManageUser>',
+        f'<ManageUser><search href="#s"/>{delete}</ManageUser><m id="s" href="#s"/>',
+        f'<ManageUser>{delete}</ManageUser><m id="s"><a href="#s"/></m>',
+    ):
+        assert users.post("UserService", envelope(inside)).status == 500
+    assert names(find(users, "<FindUser/>")) == ["201", "202", "superadmin"]
+
+
+def test_a_fault_names_the_place_where_a_value_is_referred_to(users: Soap) -> None:
+    inside = '<user><userName href="#n"/><aliases href="#n"/><aliases>x</aliases></user>'
+    body = envelope(f'<AddUser>{inside}</AddUser><m id="n">2 3</m>')
+    assert SoapFault(users.post("UserService", body)).problems == [
+        Problem("invalidValue", "userName", "2 3"),
+        Problem("invalidValue", "aliases[0]", "2 3"),
+    ]
+
+
+def adding(aliases: str, targets: str) -> bytes:
+    inside = f"<user><userName>2 1</userName>{aliases}</user>"
+    return envelope(f"<con:AddUser>{inside}</con:AddUser>{targets}")
+
+
+def taken(soap: Soap, body: bytes) -> bool:
+    """Whether a request is within the limits; then its user is refused."""
+    started = time.monotonic()
+    fault = SoapFault(soap.post("UserService", body))
+    assert time.monotonic() - started < 60
+    if fault.code == "soapenv:Server.userException":
+        return True
+    assert fault.code == "soapenv:Client"
+    return False
+
+
+def test_an_element_may_be_referred_to_as_often_as_it_could_be_written(soap: Soap) -> None:
+    # Beside: Envelope, Body, AddUser, user, userName and the target itself.
+    assert taken(soap, adding('<aliases href="#a"/>' * 99_994, '<m id="a">x</m>'))
+    body = adding('<aliases href="#a"/>' * 49_998, '<m id="a"><b/></m>')
+    assert SoapFault(soap.post("UserService", body)).text == (
+        "The request has more than 100000 elements."
+    )
+
+
+def test_the_number_of_elements_that_result_is_limited(soap: Soap) -> None:
+    for inside, fits in ((990, True), (1010, False)):
+        targets = f'<m id="a">{"<b/>" * inside}</m>'
+        assert taken(soap, adding('<aliases href="#a"/>' * 100, targets)) is fits
+
+
+def test_the_depth_that_results_is_limited(soap: Soap) -> None:
+    # Envelope, Body, AddUser, user and aliases are five levels.
+    for levels, fits in ((29, True), (30, False)):
+        deep = "<a>" * levels + '<a href="#b"/>' + "</a>" * levels
+        targets = f'<m id="a">{deep}</m><m id="b">{"<b>" * 29}{"</b>" * 29}</m>'
+        body = adding('<aliases href="#a"/>', targets)
+        assert taken(soap, body) is fits
+    assert SoapFault(soap.post("UserService", body)).text == (
+        "The request nests elements deeper than 64."
+    )
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f'<m id="a">{"x" * 1_000_000}</m>',
+        f'<m id="a"><{"n" * 40_000}/>{"<a/>" * 500}{"x" * 960_000}</m>',
+        f'<m id="a"><b>{"ü" * 500_000}</b></m>',
+    ],
+    ids=["a text", "a name", "characters of two bytes"],
+)
+def test_the_bytes_that_result_are_limited(soap: Soap, target: str) -> None:
+    assert taken(soap, adding('<aliases href="#a"/>' * 16, target))
+    body = adding('<aliases href="#a"/>' * 17, target)
+    assert SoapFault(soap.post("UserService", body)).text == (
+        "The request is larger than 16777216 bytes with its references followed."
+    )
+
+
+def test_references_to_references_cost_what_results(soap: Soap) -> None:
+    ten = range(10)
+    laughs = "".join(f'<m id="{n}">{f"<a href={chr(34)}#{n + 1}{chr(34)}/>" * 10}</m>' for n in ten)
+    assert not taken(soap, adding('<aliases href="#0"/>', f'{laughs}<m id="10">ha</m>'))
+
+
+@pytest.mark.parametrize("length", [1000, 90_000])
+def test_a_long_chain_is_followed(soap: Soap, length: int) -> None:
+    chain = "".join(f'<m id="{n}" href="#{n + 1}"/>' for n in range(length))
+    targets = f'{chain}<m id="{length}">a b</m>'
+    fault = SoapFault(soap.post("UserService", adding('<aliases href="#0"/>' * 9000, targets)))
+    assert Problem("invalidValue", "aliases[8999]", "a b") in fault.problems
+
+
+@pytest.mark.parametrize("length", [60, 64, 1000, 90_000])
+def test_a_long_circle_is_refused(soap: Soap, length: int) -> None:
+    for form in ('<m id="{}" href="#{}"/>', '<m id="{}"><a href="#{}"/></m>'):
+        circle = "".join(form.format(n, (n + 1) % length) for n in range(length))
+        if circle.count("<") < 190_000:
+            assert not taken(soap, adding('<aliases href="#0"/>', circle))
+
+
+def test_a_thousand_levels_of_references_are_too_deep(soap: Soap) -> None:
+    deep = "".join(f'<m id="{n}"><a href="#{n + 1}"/></m>' for n in range(1000))
+    body = adding('<aliases href="#0"/>', f'{deep}<m id="1000">x</m>')
+    assert SoapFault(soap.post("UserService", body)).text == (
+        "The request nests elements deeper than 64."
+    )
+
+
+def test_long_namespaces_are_not_copied_with_every_reference(soap: Soap) -> None:
+    uri = "u" * 1_000_000
+    target = f'<m id="a" xmlns:x="{uri}" x:y="1"><x:b x:c="2"/></m>'
+    assert taken(soap, adding('<aliases href="#a"/>' * 40_000, target))
+
+
+@pytest.mark.parametrize("name", ["xsi:type", "xsi:nil", "href", "id"])
+def test_a_long_attribute_is_not_read_with_every_reference(soap: Soap, name: str) -> None:
+    target = f'<m id="a"><b {name}="{"v" * 4_000_000}"/></m>'
+    assert taken(soap, adding('<aliases href="#a"/>' * 40_000, target))
+
+
+def test_types_beside_very_many_namespaces_are_refused(soap: Soap) -> None:
+    many = " ".join(f'xmlns:p{n}="u"' for n in range(200_000))
+    typed = '<aliases xsi:type="p1:base64Binary"/>' * 50_000
+    body = envelope(f"<AddUser {many}><user>{typed}</user></AddUser>")
+    assert SoapFault(soap.post("UserService", body)).text == (
+        "The request has types beside too many namespaces."
+    )
+
+
+def test_references_in_soap_1_2_are_read_alike(users: Soap) -> None:
+    inside = '<FindUser><search href="#s"/></FindUser><m id="s"><byUserName>201</byUserName></m>'
+    body = envelope(inside).replace(ENVELOPE11.encode(), b"http://www.w3.org/2003/05/soap-envelope")
+    response = users.post("UserService", body, {"Content-Type": "application/soap+xml"})
+    assert "<userName>201</userName>" in response.text
+    assert "<userName>202</userName>" not in response.text
+
+
+def test_an_unknown_element_of_a_target_is_refused_by_its_path(soap: Soap) -> None:
+    inside = '<FindUser><search href="#s"/></FindUser><m id="s"><byName>201</byName></m>'
+    body = inside.replace("FindUser", "con:FindUser")
+    fault = refusal(soap, "UserService", body)
+    assert fault.problems == [Problem("unknownElement", "search.byName")]
