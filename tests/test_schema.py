@@ -77,7 +77,8 @@ VIOLATIONS = {
     "fk_rings_user_id": f"{RING} (1, 999, 'delayed', 1, 0)",
     "fk_rings_call_group_id": f"{RING} (999, {USER}, 'delayed', 1, 0)",
     "uq_phones_serial_number": (
-        f"INSERT INTO phones (serial_number, model_id, profile_file) VALUES ('{MAC}', 'x', 'x')"
+        "INSERT INTO phones (serial_number, model_id, profile_file)"
+        f" VALUES ('{MAC.upper()}', 'x', 'x')"
     ),
     "uq_phones_profile_file": (
         "INSERT INTO phones (serial_number, model_id, profile_file)"
