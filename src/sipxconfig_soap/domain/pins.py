@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from threading import BoundedSemaphore
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from passlib.context import CryptContext
 from passlib.hash import argon2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TIME_COST = 2
 """Passes over the memory."""
@@ -44,10 +47,29 @@ _context = CryptContext(
     argon2__parallelism=PARALLELISM,
 )
 
-_slots = BoundedSemaphore(max(1, (os.cpu_count() or 1)))
-"""Hashing takes a core and 19 MiB each time: no more at once than there are cores."""
-
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
+
+
+class _Hashers:
+    """The threads that hash: no more than there are cores.
+
+    Hashing takes a core and 19 MiB, which the thread that did it keeps for the next time.
+    """
+
+    def __init__(self) -> None:
+        self._start()
+        # Threads do not survive a fork.
+        os.register_at_fork(after_in_child=self._start)
+
+    def _start(self) -> None:
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
+
+    def run(self, work: Callable[..., Any], *arguments: str) -> Any:
+        """Do this work when its turn has come, and wait for it."""
+        return self._threads.submit(work, *arguments).result()
+
+
+_hashers = _Hashers()
 
 
 class Verdict(NamedTuple):
@@ -64,12 +86,11 @@ class Verdict(NamedTuple):
 
 def hash_pin(pin: str) -> str:
     """Hash a PIN."""
-    with _slots:
-        hashed: str = _context.hash(pin)
+    hashed: str = _hashers.run(_context.hash, pin)
     return hashed
 
 
-_UNKNOWN = hash_pin(secrets.token_hex())
+_UNKNOWN: str = _context.hash(secrets.token_hex())
 """What the PIN of nobody is checked against, so that it takes as long as somebody's."""
 
 
@@ -80,8 +101,7 @@ def verify_pin(pin: str, stored: str | None) -> Verdict:
     """
     if len(pin) > PIN_LIMIT:
         pin, stored = pin[:PIN_LIMIT], None
-    with _slots:
-        right = bool(_context.verify(pin, stored or _UNKNOWN))
+    right = bool(_hashers.run(_context.verify, pin, stored or _UNKNOWN))
     ok = right and stored is not None
     return Verdict(ok, ok and bool(_context.needs_update(stored)))
 
