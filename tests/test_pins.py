@@ -49,12 +49,27 @@ def test_a_hash_with_other_parameters_is_to_be_made_anew() -> None:
         f"{HEAD}${SALT}${DIGEST}".replace("argon2id", "argon2i"),
         f"{HEAD}${SALT}${DIGEST}".replace("m=19456", "m=4"),
         f"{HEAD}${SALT}${DIGEST}".replace("t=2", "t=0"),
+        f"{HEAD}${SALT}${DIGEST}$md5=",
+        f"{HEAD}${SALT}${DIGEST}$md5=MjAwOng",
+        f"{HEAD}${SALT}${DIGEST}$md5=MjAwOng= ",
+        f"{HEAD}${SALT}${DIGEST}$md5=MjAwOnh=",
+        f"{HEAD}${SALT}${DIGEST}$md5=MjAwOng=$md5=MjAwOng=",
+        f"{HEAD}${SALT}${DIGEST}$md5=" + "MjAwOng=" * 240,
+        "$md5=MjAwOng=",
         "d41d8cd98f00b204e9800998ecf8427e",
         "",
     ],
 )
 def test_what_no_pin_can_be_checked_against_is_no_hash(text: str) -> None:
     assert not pins.is_hash(text)
+
+
+def test_a_hash_of_a_token_has_its_marks_at_the_end() -> None:
+    assert pins.is_hash(f"{HEAD}${SALT}${DIGEST}$md5=MjAwOng=")
+    made = pins.hash_token("0" * 32, "u" * 255, "\U0001f511" * 255)
+    assert pins.is_hash(made)
+    assert pins.is_hash(made.replace("$md5=", "$md5=MjAw"))
+    assert pins.is_costlier(made.replace("p=1$", "p=2$"))
 
 
 def test_hashing_has_threads_of_its_own_as_many_as_there_are_cores(

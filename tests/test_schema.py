@@ -152,7 +152,7 @@ def test_a_column_is_required(system: System, table: str, column: str) -> None:
 
 TEXTS = [
     ("users", "first_name"),
-    ("users", "pin_hash"),
+    ("users", "voicemail_pin_hash"),
     ("users", "email_address"),
     ("call_groups", "description"),
     ("park_orbits", "music"),

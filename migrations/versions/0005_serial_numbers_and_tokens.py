@@ -1,4 +1,4 @@
-"""serial numbers are unique without regard to case
+"""serial numbers are unique without regard to case; hashes of tokens fit in
 
 Revision: 0005
 After: 0004
@@ -33,10 +33,12 @@ def upgrade() -> None:
     op.create_index(
         "uq_phones_serial_number", "phones", [sa.text("lower(serial_number)")], unique=True
     )
+    _resize_pin_hash(255, 2048)
 
 
 def downgrade() -> None:
-    """Change it back."""
+    """Change it back; fails while a user has a hash that is too long for it."""
+    _resize_pin_hash(2048, 255)
     op.drop_index("uq_phones_serial_number", table_name="phones")
     op.create_unique_constraint("uq_phones_serial_number", "phones", ["serial_number"])
 
@@ -50,3 +52,12 @@ def _refuse_clashes(clashes: list[str]) -> None:
             f" lower case now, and these do not: {listed}. Delete one phone of each, or give it"
             " another number, with the version that you had; then migrate again."
         )
+
+
+def _resize_pin_hash(before: int, after: int) -> None:
+    op.alter_column(
+        "users",
+        "pin_hash",
+        existing_type=sa.String(before, collation="C"),
+        type_=sa.String(after, collation="C"),
+    )
