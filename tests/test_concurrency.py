@@ -103,6 +103,17 @@ def test_one_of_twenty_clients_gets_the_serial_number(system: System) -> None:
     assert system.serials() == [MAC]
 
 
+def test_one_of_twenty_spellings_of_a_serial_number_gets_in(system: System) -> None:
+    spellings = [f"{n:05b}".replace("0", "a").replace("1", "A") for n in range(CLIENTS)]
+    phones = [{"serialNumber": serial, "modelId": "bria"} for serial in spellings]
+    outcomes = at_once(system, [("addPhone", {"phone": phone}) for phone in phones])
+    winner = spellings[outcomes.index(None)]
+    assert system.serials() == [winner]
+    for serial, outcome in zip(spellings, outcomes, strict=True):
+        if serial != winner:
+            assert outcome == [refused("duplicateSerialNumber", "serialNumber", serial)]
+
+
 def test_one_of_twenty_clients_gets_the_profile_file(system: System) -> None:
     requests = [
         ("addPhone", {"phone": {"serialNumber": f"{n:06x}aabbcc", "modelId": "hitachi5000"}})

@@ -9,12 +9,15 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 
 from sipxconfig_soap import schema
 from tests.conftest import created_database
+from tests.test_cli import Cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sipxconfig_soap.embedded import EmbeddedPostgres
 
@@ -89,6 +92,47 @@ def test_every_migration_can_be_undone_and_done_again(engine: sa.Engine) -> None
         with configured(engine) as config:
             command.downgrade(config, "base")
     assert rows(engine, "SELECT relname FROM pg_class WHERE relname = 'users'") == []
+
+
+PHONES = """
+    INSERT INTO phones (serial_number, model_id, profile_file)
+    SELECT serial, 'bria', serial || '.ini' FROM unnest(ARRAY[{}]) AS serial
+"""
+
+
+def test_phones_whose_serial_numbers_clash_are_named_before_anything_is_changed(
+    engine: sa.Engine, tmp_path: Path
+) -> None:
+    with configured(engine) as config:
+        command.upgrade(config, "0004")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(PHONES.format("'Ab', 'x1', 'aB', 'AB', 'y', 'X1'"))
+    with configured(engine) as config, pytest.raises(CommandError) as refusal:
+        command.upgrade(config, "head")
+    assert "do not: Ab and aB and AB; x1 and X1. Delete" in str(refusal.value)
+    assert rows(engine, "SELECT version_num FROM alembic_version") == [("0004",)]
+    cli = Cli(tmp_path)
+    cli.environ["SIPXCONFIG_DATABASE_URL"] = engine.url.render_as_string(hide_password=False)
+    assert cli.fails("migrate") == str(refusal.value)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM phones WHERE serial_number IN ('aB', 'AB', 'X1')")
+    with configured(engine) as config:
+        command.upgrade(config, "head")
+    with engine.connect() as connection:
+        assert schema.differences(connection) == []
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.exec_driver_sql(PHONES.format("'AB'"))
+
+
+def test_a_refusal_stays_readable(engine: sa.Engine) -> None:
+    with configured(engine) as config:
+        command.upgrade(config, "0004")
+    with engine.begin() as connection:
+        pairs = ", ".join(f"'a{number}', 'A{number}'" for number in range(1000))
+        connection.exec_driver_sql(PHONES.format(pairs))
+    with configured(engine) as config, pytest.raises(CommandError) as refusal:
+        command.upgrade(config, "head")
+    assert "a49 and A49; and 950 more. Delete" in str(refusal.value)
 
 
 def test_an_index_of_grams_that_is_gone_is_noticed(engine: sa.Engine) -> None:

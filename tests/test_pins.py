@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,12 +49,61 @@ def test_a_hash_with_other_parameters_is_to_be_made_anew() -> None:
         f"{HEAD}${SALT}${DIGEST}".replace("argon2id", "argon2i"),
         f"{HEAD}${SALT}${DIGEST}".replace("m=19456", "m=4"),
         f"{HEAD}${SALT}${DIGEST}".replace("t=2", "t=0"),
+        f"{HEAD}${SALT}${DIGEST}$md5=",
+        f"{HEAD}${SALT}${DIGEST}$md5=MjAwOng",
+        f"{HEAD}${SALT}${DIGEST}$md5=MjAwOng= ",
+        f"{HEAD}${SALT}${DIGEST}$md5=MjAwOnh=",
+        f"{HEAD}${SALT}${DIGEST}$md5=MjAwOng=$md5=MjAwOng=",
+        f"{HEAD}${SALT}${DIGEST}$md5=" + "MjAwOng=" * 240,
+        "$md5=MjAwOng=",
         "d41d8cd98f00b204e9800998ecf8427e",
         "",
     ],
 )
 def test_what_no_pin_can_be_checked_against_is_no_hash(text: str) -> None:
     assert not pins.is_hash(text)
+
+
+def test_a_hash_of_a_token_has_its_marks_at_the_end() -> None:
+    assert pins.is_hash(f"{HEAD}${SALT}${DIGEST}$md5=MjAwOng=")
+    made = pins.hash_token("0" * 32, "u" * 255, "\U0001f511" * 255)
+    assert pins.is_hash(made)
+    assert pins.is_hash(made.replace("$md5=", "$md5=MjAw"))
+    assert pins.is_costlier(made.replace("p=1$", "p=2$"))
+
+
+def test_hashing_has_threads_of_its_own_as_many_as_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashed_by = set()
+    verify = pins._context.verify
+
+    def noting(*arguments: str) -> bool:
+        hashed_by.add(threading.current_thread().name)
+        return bool(verify(*arguments))
+
+    monkeypatch.setattr(pins, "_context", SimpleNamespace(verify=noting, needs_update=bool))
+    with ThreadPoolExecutor(16) as callers:
+        verdicts = list(callers.map(lambda pin: pins.verify_pin(pin, HASH), ["1234", "no"] * 16))
+    assert [verdict.ok for verdict in verdicts] == [True, False] * 16
+    assert len(hashed_by) <= (os.cpu_count() or 1)
+    assert all(name.startswith("hashing") for name in hashed_by)
+
+
+FORKING = """
+import os, threading
+from sipxconfig_soap.domain import pins
+hashed = pins.hash_pin("1234")
+if not os.fork():
+    assert pins.verify_pin("1234", hashed).ok
+    raise SystemExit(7)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+assert pins.verify_pin("1234", hashed).ok
+"""
+
+
+def test_hashing_goes_on_after_a_fork() -> None:
+    subprocess.run([sys.executable, "-c", FORKING], check=True, timeout=60)
 
 
 @settings(max_examples=60, deadline=None)

@@ -147,6 +147,19 @@ def test_a_phone_does_not_move_to_the_profile_file_of_another(system: System) ->
     assert system.phone("000004abcdef")
 
 
+def test_the_case_of_a_serial_number_can_be_changed(system: System) -> None:
+    system.add_phone("AbC", "bria")
+    system.manage_phone("abc", edit=edits(serialNumber="aBC"))
+    assert system.phone("ABC")["serialNumber"] == "aBC"
+    system.add_phone("x", "bria")
+    system.refuses(
+        refused("duplicateSerialNumber", "serialNumber", "ABc", "x"),
+        operation="managePhone",
+        search={"bySerialNumber": "X"},
+        edit=edits(serialNumber="ABc"),
+    )
+
+
 # Lines.
 
 

@@ -94,9 +94,9 @@ def test_other_serial_numbers_keep_their_case(system: System) -> None:
     system.add_phone(" AbC123 ", "bria")
     assert system.serials() == ["AbC123"]
     assert system.serials(bySerialNumber="\tAbC123\n") == ["AbC123"]
-    assert system.serials(bySerialNumber="abc123") == []
-    system.add_phone("aBc123", "bria")
-    assert system.serials() == ["AbC123", "aBc123"]
+    for sent in ("abc123", "ABC123", "a-b:c.1 23"):
+        assert system.serials(bySerialNumber=sent) == ["AbC123"]
+    assert system.serials(bySerialNumber="-") == []
 
 
 @pytest.mark.parametrize("sent", ["a-b", "a b", "a.b", "../x", "ü", "a\nb"])
@@ -119,16 +119,17 @@ def test_other_serial_numbers_have_64_characters_at_most(system: System) -> None
         )
 
 
-@pytest.mark.parametrize("sent", ["0004F2AABBCC", "00:04:f2:aa:bb:cc"])
+@pytest.mark.parametrize("sent", ["0004F2AABBCC", MAC, "00:04:f2:aa:bb:cc"])
 def test_a_number_that_looks_like_a_mac_address_is_found_as_it_is_stored(
     system: System, sent: str
 ) -> None:
     system.add_phone("0004F2AABBCC", "bria")
-    assert system.serials(bySerialNumber="0004F2AABBCC") == ["0004F2AABBCC"]
-    assert system.serials(bySerialNumber=MAC) == []
-    system.add_phone(MAC)
-    found = "0004F2AABBCC" if sent == "0004F2AABBCC" else MAC
-    assert system.serials(bySerialNumber=sent) == [found]
+    assert system.serials(bySerialNumber=sent) == ["0004F2AABBCC"]
+    system.refuses(
+        refused("duplicateSerialNumber", "serialNumber", sent),
+        operation="addPhone",
+        phone={"serialNumber": sent, "modelId": "polycom331"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,11 +139,14 @@ def test_a_number_that_looks_like_a_mac_address_is_found_as_it_is_stored(
         (("isphone", "abc"), ("isphone", "ABC")),
         (("isphone", "abc"), ("isphoneModel", "aBc")),
         (("isphone", "abc"), ("zoiperPhoneModel", "ABC")),
+        (("bria", "AbC"), ("bria", "aBc")),
+        (("bria", MAC.upper()), ("polycom331", MAC)),
+        (("polycom331", MAC), ("bria", MAC.upper())),
         (("bria", "x1"), ("counterpathCMCEnterprise", "x1")),
         (("polycom331", MAC), ("polycom650", MAC)),
     ],
 )
-def test_two_phones_never_share_a_profile_file(
+def test_two_phones_never_share_a_number_or_a_profile_file(
     system: System, first: tuple[str, str], second: tuple[str, str]
 ) -> None:
     (model, serial), (other_model, other) = first, second
@@ -176,6 +180,14 @@ def test_an_unknown_model_is_refused(system: System, model: str) -> None:
         operation="addPhone",
         phone={"serialNumber": MAC, "modelId": model},
     )
+
+
+def test_an_unknown_model_may_mean_others(system: System) -> None:
+    for model, meant in (("330", "polycom330"), ("300", "polycom300 or snom300")):
+        fault = system.refusal("addPhone", phone={"serialNumber": MAC, "modelId": model})
+        assert f"; perhaps {meant} is meant" in fault.text
+    fault = system.refusal("addPhone", phone={"serialNumber": MAC, "modelId": "toaster"})
+    assert fault.text.endswith("'toaster' is not a known phone model.")
 
 
 @pytest.mark.parametrize("blank", ["", " ", None])

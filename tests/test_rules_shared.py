@@ -517,7 +517,6 @@ def test_names_are_compared_exactly_and_with_case(populated: System) -> None:
     assert populated.user_names(byGroup="g") == []
     assert populated.do("findPermission", search={"byLabel": "l"}) == []
     assert populated.do("findPermission", search={"byName": "voicemail"}) == []
-    assert populated.serials(bySerialNumber="BRIA1") == []
 
 
 @pytest.mark.parametrize("search", [{}, {"byGroup": ""}, {"byGroup": "unknown"}])

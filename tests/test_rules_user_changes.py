@@ -233,6 +233,16 @@ def test_the_stored_hash_is_dropped_before_the_last_pin_is_picked(
         assert system.user("1")["pintoken"] == stored
 
 
+def test_the_pin_that_counts_is_checked_also_when_it_is_not_the_last(system: System) -> None:
+    stored = system.user("1")["pintoken"]
+    system.refuses(
+        refused("tooLong", "pin"),
+        operation="manageUser",
+        search={"byUserName": "1"},
+        edit=edits(("pin", TOO_LONG), ("pintoken", stored)),
+    )
+
+
 def test_another_hash_is_taken_over(system: System) -> None:
     system.edit_user("1", pintoken=system.user("2")["pintoken"])
     assert can_log_in(system, "1", "second")

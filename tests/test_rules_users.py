@@ -22,7 +22,10 @@ COSTLIER = [
     "$argon2id$v=19$m=4294967295,t=4294967295,p=1$c29tZXNhbHRzb21l$" + "A" * 43,
 ]
 NOT_HASHES = [
-    "d41d8cd98f00b204e9800998ecf8427e",
+    " d41d8cd98f00b204e9800998ecf8427e",
+    "d41d8cd98f00b204e9800998ecf8427",
+    "d41d8cd98f00b204e9800998ecf8427g",
+    "d41d8cd98f00b204e9800998ecf8427\u0663",
     "1234",
     "$argon2i$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$" + "A" * 43,
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$" + "A" * 42,

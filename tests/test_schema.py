@@ -77,7 +77,8 @@ VIOLATIONS = {
     "fk_rings_user_id": f"{RING} (1, 999, 'delayed', 1, 0)",
     "fk_rings_call_group_id": f"{RING} (999, {USER}, 'delayed', 1, 0)",
     "uq_phones_serial_number": (
-        f"INSERT INTO phones (serial_number, model_id, profile_file) VALUES ('{MAC}', 'x', 'x')"
+        "INSERT INTO phones (serial_number, model_id, profile_file)"
+        f" VALUES ('{MAC.upper()}', 'x', 'x')"
     ),
     "uq_phones_profile_file": (
         "INSERT INTO phones (serial_number, model_id, profile_file)"
@@ -151,7 +152,7 @@ def test_a_column_is_required(system: System, table: str, column: str) -> None:
 
 TEXTS = [
     ("users", "first_name"),
-    ("users", "pin_hash"),
+    ("users", "voicemail_pin_hash"),
     ("users", "email_address"),
     ("call_groups", "description"),
     ("park_orbits", "music"),

@@ -242,7 +242,7 @@ REFUSALS: dict[str, tuple[str, str, Problem, str]] = {
         "PhoneService",
         add_phone("", model="Polycom321"),
         Problem("unknownModel", "modelId", "Polycom321"),
-        "modelId 'Polycom321' is not a known phone model.",
+        "modelId 'Polycom321' is not a known phone model; perhaps polycom321 is meant.",
     ),
     "unknownDeviceVersion": (
         "PhoneService",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 SECRET_FIELDS = frozenset({"pin", "vmpin", "pintoken", "sipPassword", "password"})
 """Fields whose values never leave the server in a fault or a log (wire.md §6)."""
@@ -194,9 +194,10 @@ def invalid_serial_number(
     )
 
 
-def unknown_model(field: str, value: str) -> Problem:
-    """A modelId that is not in the table of models."""
-    return _problem("unknownModel", field, value, "is not a known phone model")
+def unknown_model(field: str, value: str, suggestions: Sequence[str] = ()) -> Problem:
+    """A modelId that is not in the table of models, and those that it may mean."""
+    hint = f"; perhaps {' or '.join(suggestions)} is meant" if suggestions else ""
+    return _problem("unknownModel", field, value, f"is not a known phone model{hint}")
 
 
 def unknown_device_version(field: str, value: str) -> Problem:

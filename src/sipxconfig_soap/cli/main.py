@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from sipxconfig_soap import __version__
@@ -35,7 +36,7 @@ class _Program(click.Group):
         signal.signal(signal.SIGTERM, _leave)
         try:
             return super().invoke(ctx)
-        except (EmbeddedError, SettingsError) as error:
+        except (CommandError, EmbeddedError, SettingsError) as error:
             raise click.ClickException(str(error)) from error
         except (DBAPIError, Unavailable) as error:
             raise click.ClickException(explain(error)) from error

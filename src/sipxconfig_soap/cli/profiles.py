@@ -26,13 +26,11 @@ def profile(serial: str, name: str | None, data_dir: Path | None) -> None:
     """Print the profile of the phone with this serial number, as it would be written now."""
     from sipxconfig_soap.jobs import snapshots  # noqa: PLC0415 - loads the tables
     from sipxconfig_soap.jobs.worker import provisioning_settings  # noqa: PLC0415
-    from sipxconfig_soap.provisioning.models import clean_search  # noqa: PLC0415
     from sipxconfig_soap.provisioning.profiles import CannotCarry, render  # noqa: PLC0415
 
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database, database.engine.connect() as connection:
-        found = (snapshots.by_serial(connection, form) for form in clean_search(serial))
-        phone = next((each for each in found if each is not None), None)
+        phone = snapshots.by_serial(connection, serial)
     if phone is None:
         raise click.ClickException(f"There is no phone with the serial number {serial!r}.")
     try:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from sipxconfig_soap.domain.tables import among, identity, metadata, one_of, text
-from sipxconfig_soap.provisioning.models import clean_search
+from sipxconfig_soap.provisioning.models import cleaned_serial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -168,7 +168,7 @@ def list_jobs(
     if state is not None:
         statement = statement.where(jobs.c.state == state)
     if serial is not None:
-        statement = statement.where(jobs.c.serial.in_(clean_search(serial)))
+        statement = statement.where(sa.func.lower(jobs.c.serial) == cleaned_serial(serial))
     if since is not None:
         statement = statement.where(jobs.c.created >= since)
     if ended_since is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from sipxconfig_soap.domain.phones import (
     PROPERTIES,
     SEARCHES,
     holders,
+    marks_of,
     serial_columns,
 )
 from sipxconfig_soap.domain.properties import (
@@ -191,14 +193,15 @@ class _Change:
         """Work out each phone's new serial number: who has it keeps it, else the first gets it."""
         refuse = self._work.problems.add
         wanted = {row.id: serial_columns(MODELS[row.model_id], sent) for row in self._matched}
-        free_for = holders(self._work, wanted.values())
+        marks = {phone_id: marks_of(columns) for phone_id, columns in wanted.items()}
+        free_for = holders(self._work, chain.from_iterable(marks.values()))
         for row in self._matched:
             columns, entity = wanted[row.id], row.serial_number
             if not columns:
                 refuse(
                     errors.invalid_serial_number("serialNumber", sent, row.model_id, entity=entity)
                 )
-            elif any(free_for.setdefault(pair, row.id) != row.id for pair in columns.items()):
+            elif any(free_for.setdefault(mark, row.id) != row.id for mark in marks[row.id]):
                 refuse(errors.duplicate_serial_number("serialNumber", sent, entity=entity))
             elif columns["serial_number"] != row.serial_number:
                 self._moves[row.id] = columns

@@ -24,9 +24,16 @@ phones = sa.Table(
     text("device_version"),
     # The file that the phone fetches: two phones must never share one (phones.md §1).
     text("profile_file", nullable=False),
-    sa.UniqueConstraint("serial_number"),
     sa.UniqueConstraint("profile_file"),
 )
+
+serial_key = sa.func.lower(phones.c.serial_number)
+"""The form in which serial numbers are unique and searched (services.md §6).
+
+Stored ones have only letters and digits of ASCII, of which "C" knows upper and lower case.
+"""
+
+_unique = sa.Index("uq_phones_serial_number", serial_key, unique=True)
 
 lines = sa.Table(
     "lines",

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grouping
 from sipxconfig_soap.domain.lines import line_facts, lines_with_users, uri_of
-from sipxconfig_soap.domain.phone_tables import lines, phones
+from sipxconfig_soap.domain.phone_tables import lines, phones, serial_key
 from sipxconfig_soap.domain.properties import (
     Names,
     Rule,
@@ -22,7 +22,12 @@ from sipxconfig_soap.domain.properties import (
 from sipxconfig_soap.domain.searches import VALUE, Finder, Matcher
 from sipxconfig_soap.domain.tables import given
 from sipxconfig_soap.domain.users import ids_by_field
-from sipxconfig_soap.provisioning.models import DEVICE_VERSIONS, MODELS, clean_search
+from sipxconfig_soap.provisioning.models import (
+    DEVICE_VERSIONS,
+    MODELS,
+    cleaned_serial,
+    suggestions,
+)
 from sipxconfig_soap.values import is_blank
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.domain.searches import Criterion
     from sipxconfig_soap.domain.work import Query, Work
-    from sipxconfig_soap.errors import Problems
+    from sipxconfig_soap.errors import Problem, Problems
     from sipxconfig_soap.provisioning.models import Model
 
 
@@ -51,6 +56,10 @@ class SerialNumber(NamedTuple):
         return self.clean(value, problems)
 
 
+def _unknown_model(field: str, sent: str) -> Problem:
+    return errors.unknown_model(field, sent, suggestions(sent))
+
+
 class ModelId(NamedTuple):
     """The id of a model of the table, which never changes."""
 
@@ -58,7 +67,7 @@ class ModelId(NamedTuple):
 
     def clean(self, value: str | None, problems: Problems) -> str | None:
         """It must be in the table."""
-        rule = Rule(MODELS.__contains__, errors.unknown_model)
+        rule = Rule(MODELS.__contains__, _unknown_model)
         return Text(self.name, required=True, rule=rule).clean(value, problems)
 
     def parse(self, value: str | None, _problems: Problems) -> str:
@@ -89,33 +98,18 @@ PROPERTIES = by_name(
 )
 
 
-def _by_serial_number() -> Matcher:
-    """Matches a serial number as it was sent, else in the form in which MAC addresses are kept."""
-    other = phones.alias("other")
-    as_sent = sa.select(other.c.serial_number).where(other.c.serial_number == VALUE)
-    cleaned = sa.bindparam("cleaned", type_=sa.Text)
-    return Matcher(
-        phones.c.serial_number == sa.func.coalesce(as_sent.scalar_subquery(), cleaned),
-        _serial_forms,
-        unique=True,
-    )
-
-
-def _serial_forms(value: str) -> dict[str, str]:
-    forms = clean_search(value)
-    return {"value": forms[0], "cleaned": forms[-1]}
-
-
 SEARCHES = {
-    "bySerialNumber": _by_serial_number(),
+    "bySerialNumber": Matcher(
+        serial_key == VALUE, lambda value: {"value": cleaned_serial(value)}, unique=True
+    ),
     "byGroup": grouping.PHONE_GROUPS.in_group(phones.c.id),
 }
 
 
 _HOLDERS = (
-    sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file)
+    sa.select(phones.c.id, serial_key, phones.c.profile_file)
     .where(
-        (phones.c.serial_number == sa.any_(given("serial_number", sa.Text())))
+        (serial_key == sa.any_(given("serial_number", sa.Text())))
         | (phones.c.profile_file == sa.any_(given("profile_file", sa.Text())))
     )
     .execution_options(prepared=True)
@@ -178,7 +172,7 @@ def _new_serial(work: Work, model: Model, sent: str) -> dict[str, str]:
     columns = serial_columns(model, sent)
     if not columns:
         work.problems.add(errors.invalid_serial_number("serialNumber", sent, model.model_id))
-    elif holders(work, [columns]):
+    elif holders(work, marks_of(columns)):
         work.problems.add(errors.duplicate_serial_number("serialNumber", sent))
     return columns
 
@@ -191,17 +185,25 @@ def serial_columns(model: Model, sent: str) -> dict[str, str]:
     return {"serial_number": cleaned, "profile_file": model.profile_path(cleaned)}
 
 
-def holders(work: Work, wanted: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], int]:
-    """The ids of the phones that have these serial numbers or profile files, by column and text."""
+def marks_of(columns: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What no other phone may have: the cleaned serial number and the file, by column and text."""
+    return [
+        (name, cleaned_serial(value) if name == "serial_number" else value)
+        for name, value in columns.items()
+    ]
+
+
+def holders(work: Work, marks: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The ids of the phones that have these marks."""
     names = ("serial_number", "profile_file")
-    pairs = {pair for columns in wanted for pair in columns.items()}
-    values = {name: [value for each, value in pairs if each == name] for name in names}
-    rows: Iterable[Any] = work.execute(_HOLDERS, values) if pairs else ()
+    wanted = set(marks)
+    values = {name: [value for each, value in wanted if each == name] for name in names}
+    rows: Iterable[Any] = work.execute(_HOLDERS, values) if wanted else ()
     return {
         (name, value): phone_id
         for phone_id, *held in rows
         for name, value in zip(names, held, strict=True)
-        if (name, value) in pairs
+        if (name, value) in wanted
     }
 
 

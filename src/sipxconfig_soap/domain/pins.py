@@ -1,18 +1,29 @@
 """PINs: hashed with argon2id, checked in bounded numbers at a time (wire.md §7).
 
 The parameters stand here and nowhere else; a hash made with others is made anew at the next login.
+
+sipXecs up to 4.4 kept a token instead: the MD5 of ``userName:realm:PIN``. Of a token we keep a hash
+too, with the userName and realm behind it. It is made anew at the next login like one with other
+parameters, since only then the PIN is known.
 """
 
 from __future__ import annotations
 
+import binascii
+import hashlib
 import os
+import re
 import secrets
 import string
-from threading import BoundedSemaphore
-from typing import NamedTuple
+from base64 import b64decode, b64encode
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from passlib.context import CryptContext
 from passlib.hash import argon2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TIME_COST = 2
 """Passes over the memory."""
@@ -23,8 +34,8 @@ MEMORY_COST = 19 * 1024
 PARALLELISM = 1
 """Lanes of one hash."""
 
-HASH_LIMIT = 255
-"""Characters of a stored hash."""
+HASH_LIMIT = 2048
+"""Characters of a stored hash: room for a userName and a realm of 255 characters each."""
 
 PIN_LIMIT = 255
 """Characters of a PIN."""
@@ -44,10 +55,33 @@ _context = CryptContext(
     argon2__parallelism=PARALLELISM,
 )
 
-_slots = BoundedSemaphore(max(1, (os.cpu_count() or 1)))
-"""Hashing takes a core and 19 MiB each time: no more at once than there are cores."""
-
+_ARGON2ID = "$argon2id$v=19$"
+_ARGON2_LIMIT = 255
+_TOKEN = re.compile("[0-9a-fA-F]{32}")
+_MARK = "$md5="
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
+
+
+class _Hashers:
+    """The threads that hash: no more than there are cores.
+
+    Hashing takes a core and 19 MiB, which the thread that did it keeps for the next time.
+    """
+
+    def __init__(self) -> None:
+        self._start()
+        # Threads do not survive a fork.
+        os.register_at_fork(after_in_child=self._start)
+
+    def _start(self) -> None:
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
+
+    def run(self, work: Callable[..., Any], *arguments: str) -> Any:
+        """Do this work when its turn has come, and wait for it."""
+        return self._threads.submit(work, *arguments).result()
+
+
+_hashers = _Hashers()
 
 
 class Verdict(NamedTuple):
@@ -55,7 +89,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         ok: it is the one that was hashed.
-        rehash: it is, but the hash was made with other parameters than today's.
+        rehash: it is, but the hash was made with other parameters than today's, or of a token.
     """
 
     ok: bool
@@ -64,41 +98,78 @@ class Verdict(NamedTuple):
 
 def hash_pin(pin: str) -> str:
     """Hash a PIN."""
-    with _slots:
-        hashed: str = _context.hash(pin)
+    hashed: str = _hashers.run(_context.hash, pin)
     return hashed
 
 
-_UNKNOWN = hash_pin(secrets.token_hex())
+def is_token(text: str) -> bool:
+    """Whether a text is a token of sipXecs up to 4.4: 32 hex digits."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def hash_token(token: str, user_name: str, realm: str) -> str:
+    """Hash a token, to be kept in place of the hash of the PIN that it was made of.
+
+    Args:
+        token: see `is_token`.
+        user_name: with which it was made, whatever the user is called later.
+        realm: likewise; each of 255 characters at most.
+    """
+    return of_token(hash_pin(token.lower()), user_name, realm)
+
+
+def of_token(hashed: str, user_name: str, realm: str) -> str:
+    """The hash of a token, in lower case, as it is stored: see `hash_token`."""
+    made_with = b64encode(f"{user_name}:{realm}".encode()).decode()
+    return f"{hashed}{_MARK}{made_with}"
+
+
+_UNKNOWN: str = _context.hash(secrets.token_hex())
 """What the PIN of nobody is checked against, so that it takes as long as somebody's."""
 
 
 def verify_pin(pin: str, stored: str | None) -> Verdict:
     """Check a PIN against a stored hash; without one (None) it takes as long and is wrong.
 
-    So it does when the PIN is longer than any that can be set.
+    So it does when the PIN is longer than any that can be set, or empty, which means none: a hash
+    or a token that was brought along may be that of an empty PIN.
     """
-    if len(pin) > PIN_LIMIT:
+    if not 0 < len(pin) <= PIN_LIMIT:
         pin, stored = pin[:PIN_LIMIT], None
-    with _slots:
-        right = bool(_context.verify(pin, stored or _UNKNOWN))
+    hashed, is_of_token, made_with = (stored or _UNKNOWN).partition(_MARK)
+    if is_of_token:
+        made_of = b64decode(made_with) + b":" + pin.encode()
+        pin = hashlib.md5(made_of, usedforsecurity=False).hexdigest()
+    right = bool(_hashers.run(_context.verify, pin, hashed))
     ok = right and stored is not None
-    return Verdict(ok, ok and bool(_context.needs_update(stored)))
+    return Verdict(ok, ok and (bool(is_of_token) or bool(_context.needs_update(hashed))))
 
 
 def _costs(text: str) -> tuple[int, int, int] | None:
     """Memory, passes and lanes of a hash of our kind; None when it is none."""
-    if len(text) > HASH_LIMIT or not text.startswith("$argon2id$v=19$"):
+    hashed, is_of_token, made_with = text[: HASH_LIMIT + 1].partition(_MARK)
+    if len(text) > HASH_LIMIT or len(hashed) > _ARGON2_LIMIT or not hashed.startswith(_ARGON2ID):
+        return None
+    if is_of_token and not _is_made_with(made_with):
         return None
     try:
-        parsed = argon2.from_string(text)
+        parsed = argon2.from_string(hashed)
     except (TypeError, ValueError):
         return None
     # What is not written as the library writes it is not what it can check.
-    if len(parsed.checksum or b"") != CHECKSUM_BYTES or parsed.to_string() != text:
+    if len(parsed.checksum or b"") != CHECKSUM_BYTES or parsed.to_string() != hashed:
         return None
     costs = int(parsed.memory_cost), int(parsed.rounds), int(parsed.parallelism)
     return costs if len(parsed.salt) >= LEAST_SALT_BYTES and costs[0] >= 8 * costs[2] else None
+
+
+def _is_made_with(text: str) -> bool:
+    """Whether this is userName and realm as `of_token` writes them."""
+    try:
+        decoded = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return b":" in decoded and b64encode(decoded).decode() == text
 
 
 def is_hash(text: str) -> bool:

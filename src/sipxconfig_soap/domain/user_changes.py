@@ -164,7 +164,7 @@ class _Change:
         self._entities = {row.id: row.user_name for row in matched}
         self._sent = last_values(edits)
         self._values = parse_all(PROPERTIES, self._sent, work.problems)
-        self._pins = PinChanges(pin_edits(edits), work.problems)
+        self._pins = PinChanges(pin_edits(edits), work.rules.realm, work.problems)
         self._picked = {row.id: self._pins.pick(row.pin_hash) for row in matched}
         self._claims: list[pool.Claim] = []
         self._permission_ids: list[int] = []
@@ -235,9 +235,13 @@ class _Change:
         _update(self._work, self.ids, row)
 
     def _apply_pins(self) -> None:
-        changed = {user_id: picked for user_id, picked in self._picked.items() if picked}
-        hashes = [self._pins.hash_of(*picked) for picked in changed.values()]
-        self._apply_each("pin_hash", hashes, list(changed))
+        new_name = self._values.get("userName")
+        hashes = {
+            user_id: self._pins.hash_of(*picked, new_name or self._entities[user_id])
+            for user_id, picked in self._picked.items()
+            if picked
+        }
+        self._apply_each("pin_hash", list(hashes.values()), list(hashes))
 
     def _apply_each(self, column: str, values: Sequence[str | None], ids: Sequence[int]) -> None:
         """Set a column to a value of its own for each user, in one statement."""

@@ -1,4 +1,7 @@
-"""How users are given PINs: in clear text, or as the hash that findUser shows (services.md §3)."""
+"""How users are given PINs (services.md §3).
+
+In clear text, as the hash that findUser shows, or as a token of sipXecs up to 4.4.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,13 @@ class Pin:
         """Check the length."""
         if not value:
             return None
-        if len(value) > pins.PIN_LIMIT:
+        if len(value) > pins.PIN_LIMIT and not (self.name == "pintoken" and pins.is_hash(value)):
             problems.add(errors.too_long(self.name, value, pins.PIN_LIMIT))
         return value
 
     def parse(self, value: str | None, problems: Problems) -> str | None:
-        """An edit's text is checked like any other."""
-        return self.clean(value, problems)
+        """An edit's text is checked like any other, unless it may be the stored hash."""
+        return value if value and pins.is_hash(value) else self.clean(value, problems)
 
 
 class NewPins(NamedTuple):
@@ -42,19 +45,23 @@ class NewPins(NamedTuple):
 
     Attributes:
         pin: in clear text, or None.
-        pin_hash: taken over instead of a clear text, or None.
+        pintoken: a hash or a token that counts instead, or None.
         voicemail_pin: in clear text; None for the same as the PIN, also when that changes.
     """
 
     pin: str | None
-    pin_hash: str | None
+    pintoken: str | None
     voicemail_pin: str | None
 
-    def hashed(self) -> dict[str, str | None]:
+    def hashed(self, user_name: str, realm: str) -> dict[str, str | None]:
         """The columns; hashing takes its time, so it is done when all else is right."""
-        own = self.voicemail_pin
+        own, pin_hash = self.voicemail_pin, self.pintoken
+        if self.pin:
+            pin_hash = pins.hash_pin(self.pin)
+        elif pin_hash and pins.is_token(pin_hash):
+            pin_hash = pins.hash_token(pin_hash, user_name, realm)
         return {
-            "pin_hash": pins.hash_pin(self.pin) if self.pin else self.pin_hash,
+            "pin_hash": pin_hash,
             "voicemail_pin_hash": pins.hash_pin(own) if own else None,
         }
 
@@ -64,12 +71,13 @@ def pins_of_new(
 ) -> NewPins:
     """What the PIN, the pintoken and the voicemail PIN of an addUser amount to.
 
-    A pintoken counts only without a PIN and only when it is a hash of our kind.
+    A pintoken counts only without a PIN and only when it is a hash of our kind or a token.
     """
-    taken_over = pintoken if not pin and pintoken and pins.is_hash(pintoken) else None
-    if taken_over is not None:
-        check_cost(taken_over, problems)
-    return NewPins(pin, taken_over, Pin("vmpin").clean(voicemail_pin, problems))
+    counting = None
+    if not pin and pintoken and (pins.is_token(pintoken) or pins.is_hash(pintoken)):
+        counting = pintoken
+        check_cost(counting, problems)
+    return NewPins(pin, counting, Pin("vmpin").clean(voicemail_pin, problems))
 
 
 def check_cost(pin_hash: str, problems: Problems) -> None:
@@ -92,8 +100,9 @@ class PinChanges:
     however many users are given it.
     """
 
-    def __init__(self, edits: list[tuple[str, str | None]], problems: Problems) -> None:
+    def __init__(self, edits: list[tuple[str, str | None]], realm: str, problems: Problems) -> None:
         self._edits = edits
+        self._realm = realm
         self._problems = problems
         self._hashes: dict[str, str] = {}
 
@@ -103,14 +112,28 @@ class PinChanges:
         if not counting:
             return None
         name, value = counting[-1]
-        if name == "pintoken" and value is not None and pins.is_hash(value):
+        if name == "pintoken" and value is not None:
             check_cost(value, self._problems)
+        Pin(name).clean(value, self._problems)
         return name, value
 
-    def hash_of(self, name: str, value: str | None) -> str | None:
-        """The hash that an edit makes: of a clear text, or the one it brings; None clears."""
-        if value is None or (name == "pintoken" and pins.is_hash(value)):
+    def hash_of(self, name: str, value: str | None, user_name: str) -> str | None:
+        """The hash that an edit makes, or the one it brings; None clears.
+
+        Args:
+            name: of the property.
+            value: of the edit.
+            user_name: what the user is called after the edit.
+        """
+        if value is None:
+            return None
+        if name == "pintoken" and pins.is_hash(value):
             return value
-        if value not in self._hashes:
-            self._hashes[value] = pins.hash_pin(value)
-        return self._hashes[value]
+        if name == "pintoken" and pins.is_token(value):
+            return pins.of_token(self._hashed(value.lower()), user_name, self._realm)
+        return self._hashed(value)
+
+    def _hashed(self, text: str) -> str:
+        if text not in self._hashes:
+            self._hashes[text] = pins.hash_pin(text)
+        return self._hashes[text]

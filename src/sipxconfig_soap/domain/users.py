@@ -84,7 +84,7 @@ users = sa.Table(
     metadata,
     identity(),
     *(each.column() for each in TEXTS),
-    text("pin_hash"),
+    text("pin_hash", limit=pins.HASH_LIMIT),
     # Null: the same as the PIN.
     text("voicemail_pin_hash"),
     sa.Column("branch_id", sa.BigInteger, sa.ForeignKey("branches.id", ondelete="SET NULL")),
@@ -201,7 +201,7 @@ def add(
     branch = cleaned["branchName"]
     row = (
         column_values(cleaned, users)
-        | pin_hashes.hashed()
+        | pin_hashes.hashed(cleaned["userName"], work.rules.realm)
         | {"branch_id": grouping.branch_id(work, branch) if branch else None}
     )
     row["sip_password"] = row["sip_password"] or new_sip_password()

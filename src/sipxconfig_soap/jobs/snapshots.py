@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from sipxconfig_soap.domain.phone_tables import lines, phones
+from sipxconfig_soap.domain.phone_tables import lines, phones, serial_key
 from sipxconfig_soap.domain.tables import among
 from sipxconfig_soap.domain.users import users
-from sipxconfig_soap.provisioning.models import MODELS
+from sipxconfig_soap.provisioning.models import MODELS, cleaned_serial
 from sipxconfig_soap.provisioning.phone import (
     ExternalLine,
     InternalLine,
@@ -47,9 +47,9 @@ def load(connection: sa.Connection, phone_ids: Sequence[int]) -> dict[int, Phone
 
 
 def by_serial(connection: sa.Connection, serial: str) -> PhoneSnapshot | None:
-    """The phone with this serial number as it is stored."""
+    """The phone with this serial number, however it is written."""
     number = connection.execute(
-        sa.select(phones.c.id).where(phones.c.serial_number == serial)
+        sa.select(phones.c.id).where(serial_key == cleaned_serial(serial))
     ).scalar()
     return None if number is None else load(connection, [number]).get(number)
 

@@ -6,6 +6,7 @@ It is loaded once, when this module is imported, and never changes.
 from __future__ import annotations
 
 import csv
+import difflib
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -22,8 +23,23 @@ MAX_SERIAL = 64
 """Characters of a serial number that is no MAC address (services.md §6)."""
 
 _MAC_PATTERN = r"^[a-f\d]{12}$"
-_MAC = re.compile("[0-9a-f]{12}")
-_NOT_IN_MAC = str.maketrans("", "", "-:." + WHITE_SPACE)
+_SEPARATORS = str.maketrans("", "", "-:." + WHITE_SPACE)
+
+_RENAMED = {
+    "ciscoIp7960": "cisco7960",
+    "gsPhoneBt": "gsPhoneBt100",
+    "gsPhoneGxp": "gsPhoneGxp1200",
+    "nortel-1210": "avaya-1210",
+    "nortel-1220": "avaya-1220",
+    "nortel-1230": "avaya-1230",
+    "nortel12x0PhoneStandard": "avaya-1230",
+    "unmanagedPhone": "acmePhoneStandard",
+    "yealinkPhoneVP49G": "yealinkPhoneSIPT49G",
+}
+"""What old releases of sipXconfig called models, and their ids since."""
+
+_VENDORS = ("cisco", "gs", "hitachi", "polycom", "snom")
+"""What still older ids lack."""
 
 
 class RestartTarget(Enum):
@@ -89,7 +105,7 @@ class Model:
         services.md §6: a MAC address is lower case without ``- : .`` and white space; others are
         trimmed, keep their case, and have at most 64 characters.
         """
-        cleaned = _clean_mac(text) if self.is_mac else trim(text)
+        cleaned = cleaned_serial(text) if self.is_mac else trim(text)
         if len(cleaned) > MAX_SERIAL or not self.serial_pattern.fullmatch(cleaned):
             return None
         return cleaned
@@ -131,20 +147,29 @@ class Model:
         return (fetched,)
 
 
-def clean_search(text: str) -> tuple[str, ...]:
-    """The stored forms that a searched serial number may mean (services.md §6).
+def cleaned_serial(text: str) -> str:
+    """The form in which serial numbers of all models are compared (services.md §6).
 
-    The number of a phone keeps its case or is a MAC address, which the text alone does not tell:
-    first the trimmed text, then the cleaned MAC address if it is another text.
+    Stored ones have letters and digits of ASCII only, so of them it is their lower case.
     """
-    as_sent, mac = trim(text), _clean_mac(text)
-    if _MAC.fullmatch(mac) and mac != as_sent:
-        return as_sent, mac
-    return (as_sent,)
+    return text.translate(_SEPARATORS).lower()
 
 
-def _clean_mac(text: str) -> str:
-    return (text if text.isalnum() else text.translate(_NOT_IN_MAC)).lower()
+def renamed(model_id: str) -> tuple[str, ...]:
+    """Which models were called so by an old release, or are called so but for the case.
+
+    An old id without its vendor may mean phones of two.
+    """
+    small = model_id.lower()
+    names = (small, *(vendor + small for vendor in _VENDORS))
+    return tuple(dict.fromkeys(_NAMES[name] for name in names if name in _NAMES))
+
+
+def suggestions(model_id: str) -> tuple[str, ...]:
+    """Which models an unknown ``modelId`` may mean: its new name, else the nearest one, if any."""
+    ids = map(str.lower, MODELS)
+    nearest = difflib.get_close_matches(model_id.lower(), list(ids), n=1)
+    return renamed(model_id) or tuple(_NAMES[name] for name in nearest)
 
 
 def _load() -> Iterator[tuple[str, Model]]:
@@ -188,6 +213,11 @@ def _limits(text: str) -> dict[str, int]:
 
 MODELS: Mapping[str, Model] = MappingProxyType(dict(_load()))
 """All models by ``modelId``, in the order of the table."""
+
+_NAMES = {name.lower(): name for name in MODELS} | {
+    old.lower(): model_id for old, model_id in _RENAMED.items()
+}
+"""What a model may be called, in lower case, and its id."""
 
 DEVICE_VERSIONS: frozenset[str] = frozenset(
     version for model in MODELS.values() for version in model.versions
