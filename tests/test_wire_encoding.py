@@ -154,6 +154,35 @@ def test_an_empty_list_as_search_is_an_empty_search(soap: Soap) -> None:
     assert user_names(soap) == ["201", "superadmin"]
 
 
+EMPTY_SEARCHES = {
+    # search => []
+    "SOAP::Lite": (
+        f'<soap:Envelope soap:encodingStyle="{SOAP_ENC}" xmlns:soap="{ENVELOPE11}" '
+        f'xmlns:soapenc="{SOAP_ENC}" xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soap:Body><ManageUser '
+        f'xmlns="{NS}"><search soapenc:arrayType="xsd:anyType[0]" xsi:type="soapenc:Array" />'
+        '<deleteUser xsi:type="xsd:int">1</deleteUser></ManageUser></soap:Body></soap:Envelope>'
+    ),
+    # new SoapParam([], 'search')
+    "PHP without a WSDL": (
+        f'<SOAP-ENV:Envelope xmlns:SOAP-ENV="{ENVELOPE11}" xmlns:ns1="{NS}" '
+        f'xmlns:SOAP-ENC="{SOAP_ENC}" xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        f'SOAP-ENV:encodingStyle="{SOAP_ENC}"><SOAP-ENV:Body><ns1:ManageUser><search '
+        'SOAP-ENC:arrayType="xsd:ur-type[0]" xsi:type="SOAP-ENC:Array"/><deleteUser '
+        'xsi:type="xsd:boolean">true</deleteUser></ns1:ManageUser></SOAP-ENV:Body>'
+        "</SOAP-ENV:Envelope>"
+    ),
+}
+
+
+@pytest.mark.parametrize("sent", EMPTY_SEARCHES.values(), ids=EMPTY_SEARCHES)
+def test_an_empty_list_as_search_deletes_nobody(soap: Soap, sent: str) -> None:
+    soap.call("UserService", add_user(""))
+    assert soap.post("UserService", sent.encode()).status == 200
+    assert user_names(soap) == ["201", "superadmin"]
+
+
 def test_an_unknown_list_is_refused_though_it_is_empty(soap: Soap) -> None:
     for unknown in (f"<alias {ARRAY}/>", f"<alias {ARRAY}><a>1</a></alias>"):
         fault = refusal(soap, "UserService", add_user(unknown))

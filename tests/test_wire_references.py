@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,27 +20,36 @@ XSD = "http://www.w3.org/2001/XMLSchema"
 SOAPPY = f"""<?xml version="1.0" encoding="UTF-8"?>
 <SOAP-ENV:Envelope
   SOAP-ENV:encodingStyle="{SOAP_ENC}"
-  xmlns:SOAP-ENC="{SOAP_ENC}"
-  xmlns:xsi="http://www.w3.org/1999/XMLSchema-instance"
   xmlns:SOAP-ENV="{ENVELOPE11}"
-  xmlns:xsd="http://www.w3.org/1999/XMLSchema">
+  xmlns:SOAP-ENC="{SOAP_ENC}"
+  xmlns:xsd="http://www.w3.org/1999/XMLSchema"
+  xmlns:xsi="http://www.w3.org/1999/XMLSchema-instance"
+>
 <SOAP-ENV:Body>
 <ns1:AddUser xmlns:ns1="{NS}" SOAP-ENC:root="1">
-<user>
-<userName xsi:type="xsd:string">201</userName>
-<lastName href="#i1"/>
-<firstName href="#i1"/>
-<sipPassword xsi:null="1"/>
-<aliases href="#i2"/>
-</user>
-<pin xsi:type="xsd:string">1234</pin>
+<user href="#i1"/>
+<pin href="#i2"/>
 </ns1:AddUser>
-<lastName xsi:type="xsd:string" id="i1" SOAP-ENC:root="0">Curie</lastName>
-<aliases SOAP-ENC:arrayType="xsd:string[2]" xsi:type="SOAP-ENC:Array" id="i2" SOAP-ENC:root="0">
-<item xsi:type="xsd:string">301</item>
-<item href="#i3"/>
+<xsd:user id="i1" SOAP-ENC:root="0">
+<userName href="#i3"/>
+<lastName href="#i4"/>
+<firstName href="#i4"/>
+<aliases href="#i5"/>
+<groups href="#i8"/>
+<sipPassword xsi:null="1"/>
+</xsd:user>
+<pin xsi:type="xsd:string" id="i2" SOAP-ENC:root="0">1234</pin>
+<userName xsi:type="xsd:string" id="i3" SOAP-ENC:root="0">201</userName>
+<lastName xsi:type="xsd:string" id="i4" SOAP-ENC:root="0">Curie</lastName>
+<aliases SOAP-ENC:arrayType="xsd:string[2]" xsi:type="SOAP-ENC:Array" SOAP-ENC:root="0" id="i5">
+<item href="#i6"/>
+<item href="#i7"/>
 </aliases>
-<item xsi:type="xsd:string" id="i3" SOAP-ENC:root="0">302</item>
+<item xsi:type="xsd:string" id="i6" SOAP-ENC:root="0">301</item>
+<item xsi:type="xsd:string" id="i7" SOAP-ENC:root="0">302</item>
+<groups SOAP-ENC:arrayType="ns2:SOAPStruct[0]" xsi:type="SOAP-ENC:Array"
+ xmlns:ns2="http://soapinterop.org/xsd" SOAP-ENC:root="0" id="i8">
+</groups>
 </SOAP-ENV:Body>
 </SOAP-ENV:Envelope>
 """
@@ -72,6 +80,7 @@ def test_shared_values_are_read_where_they_are_referred_to(soap: Soap, sent: str
     assert (found["lastName"], found["firstName"]) == ("Curie", "Curie")
     assert found["aliases"] == ["301", "302"]
     assert found["sipPassword"]  # made up, since it was null
+    assert "groups" not in found
 
 
 def find(soap: Soap, inside: str) -> Response:
@@ -268,117 +277,6 @@ def test_a_fault_names_the_place_where_a_value_is_referred_to(users: Soap) -> No
         Problem("invalidValue", "userName", "2 3"),
         Problem("invalidValue", "aliases[0]", "2 3"),
     ]
-
-
-def adding(aliases: str, targets: str) -> bytes:
-    inside = f"<user><userName>2 1</userName>{aliases}</user>"
-    return envelope(f"<con:AddUser>{inside}</con:AddUser>{targets}")
-
-
-def taken(soap: Soap, body: bytes) -> bool:
-    """Whether a request is within the limits; then its user is refused."""
-    started = time.monotonic()
-    fault = SoapFault(soap.post("UserService", body))
-    assert time.monotonic() - started < 60
-    if fault.code == "soapenv:Server.userException":
-        return True
-    assert fault.code == "soapenv:Client"
-    return False
-
-
-def test_an_element_may_be_referred_to_as_often_as_it_could_be_written(soap: Soap) -> None:
-    # Beside: Envelope, Body, AddUser, user, userName and the target itself.
-    assert taken(soap, adding('<aliases href="#a"/>' * 99_994, '<m id="a">x</m>'))
-    body = adding('<aliases href="#a"/>' * 49_998, '<m id="a"><b/></m>')
-    assert SoapFault(soap.post("UserService", body)).text == (
-        "The request has more than 100000 elements."
-    )
-
-
-def test_the_number_of_elements_that_result_is_limited(soap: Soap) -> None:
-    for inside, fits in ((990, True), (1010, False)):
-        targets = f'<m id="a">{"<b/>" * inside}</m>'
-        assert taken(soap, adding('<aliases href="#a"/>' * 100, targets)) is fits
-
-
-def test_the_depth_that_results_is_limited(soap: Soap) -> None:
-    # Envelope, Body, AddUser, user and aliases are five levels.
-    for levels, fits in ((29, True), (30, False)):
-        deep = "<a>" * levels + '<a href="#b"/>' + "</a>" * levels
-        targets = f'<m id="a">{deep}</m><m id="b">{"<b>" * 29}{"</b>" * 29}</m>'
-        body = adding('<aliases href="#a"/>', targets)
-        assert taken(soap, body) is fits
-    assert SoapFault(soap.post("UserService", body)).text == (
-        "The request nests elements deeper than 64."
-    )
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        f'<m id="a">{"x" * 1_000_000}</m>',
-        f'<m id="a"><{"n" * 40_000}/>{"<a/>" * 500}{"x" * 960_000}</m>',
-        f'<m id="a"><b>{"ü" * 500_000}</b></m>',
-    ],
-    ids=["a text", "a name", "characters of two bytes"],
-)
-def test_the_bytes_that_result_are_limited(soap: Soap, target: str) -> None:
-    assert taken(soap, adding('<aliases href="#a"/>' * 16, target))
-    body = adding('<aliases href="#a"/>' * 17, target)
-    assert SoapFault(soap.post("UserService", body)).text == (
-        "The request is larger than 16777216 bytes with its references followed."
-    )
-
-
-def test_references_to_references_cost_what_results(soap: Soap) -> None:
-    ten = range(10)
-    laughs = "".join(f'<m id="{n}">{f"<a href={chr(34)}#{n + 1}{chr(34)}/>" * 10}</m>' for n in ten)
-    assert not taken(soap, adding('<aliases href="#0"/>', f'{laughs}<m id="10">ha</m>'))
-
-
-@pytest.mark.parametrize("length", [1000, 90_000])
-def test_a_long_chain_is_followed(soap: Soap, length: int) -> None:
-    chain = "".join(f'<m id="{n}" href="#{n + 1}"/>' for n in range(length))
-    targets = f'{chain}<m id="{length}">a b</m>'
-    fault = SoapFault(soap.post("UserService", adding('<aliases href="#0"/>' * 9000, targets)))
-    assert Problem("invalidValue", "aliases[8999]", "a b") in fault.problems
-
-
-@pytest.mark.parametrize("length", [60, 64, 1000, 90_000])
-def test_a_long_circle_is_refused(soap: Soap, length: int) -> None:
-    for form in ('<m id="{}" href="#{}"/>', '<m id="{}"><a href="#{}"/></m>'):
-        circle = "".join(form.format(n, (n + 1) % length) for n in range(length))
-        if circle.count("<") < 190_000:
-            assert not taken(soap, adding('<aliases href="#0"/>', circle))
-
-
-def test_a_thousand_levels_of_references_are_too_deep(soap: Soap) -> None:
-    deep = "".join(f'<m id="{n}"><a href="#{n + 1}"/></m>' for n in range(1000))
-    body = adding('<aliases href="#0"/>', f'{deep}<m id="1000">x</m>')
-    assert SoapFault(soap.post("UserService", body)).text == (
-        "The request nests elements deeper than 64."
-    )
-
-
-def test_long_namespaces_are_not_copied_with_every_reference(soap: Soap) -> None:
-    uri = "u" * 1_000_000
-    target = f'<m id="a" xmlns:x="{uri}" x:y="1"><x:b x:c="2"/></m>'
-    assert taken(soap, adding('<aliases href="#a"/>' * 40_000, target))
-
-
-@pytest.mark.parametrize("name", ["xsi:type", "xsi:nil", "href", "id"])
-def test_a_long_attribute_is_not_read_with_every_reference(soap: Soap, name: str) -> None:
-    target = f'<m id="a"><b {name}="{"v" * 4_000_000}"/></m>'
-    assert taken(soap, adding('<aliases href="#a"/>' * 40_000, target))
-
-
-def test_types_beside_very_many_namespaces_are_refused(soap: Soap) -> None:
-    many = " ".join(f'xmlns:p{n}="u"' for n in range(200_000))
-    typed = '<aliases xsi:type="p1:base64Binary"/>' * 50_000
-    body = envelope(f"<AddUser {many}><user>{typed}</user></AddUser>")
-    assert SoapFault(soap.post("UserService", body)).text == (
-        "The request has types beside too many namespaces."
-    )
 
 
 def test_references_in_soap_1_2_are_read_alike(users: Soap) -> None:

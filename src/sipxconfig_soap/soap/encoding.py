@@ -1,7 +1,7 @@
 """What clients of SOAP encoding and of old XML Schemas send, in the words that the reader knows.
 
 SOAPpy, SOAP::Lite, PHP and the RPC stubs of Axis write shared values as references, lists as
-arrays, and null in the way of 1999. Few requests are such, so the reader knows nothing of it: the
+arrays, and null in the way of 1999. Few requests are such, so the reader knows little of it: the
 call of such a request is written anew, without namespaces, and the limits count what results
 (wire.md §3).
 """

@@ -111,7 +111,9 @@ _read_integer = _scalar(_integer, "is not an int of 32 bits")
 
 def _read_base64(element: _Element, path: str, problems: Problems) -> str | None:
     """Read a text that came in base64: SOAP::Lite sends every one so that is not ASCII."""
-    _refuse_children(element, path, problems)
+    if len(element):
+        _refuse_children(element, path, problems)
+        return None
     text = text_of(element)
     try:
         return decoded(text)
