@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 from collections import Counter
+from functools import partial
 from http.client import HTTPConnection
 from itertools import count
 from typing import TYPE_CHECKING
@@ -14,9 +15,15 @@ from tests.support.raw import AUTHORIZATION, PATIENCE
 from tests.support.soap import envelope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from tests.support.server import RunningServer
+
+
+def _connection(server: RunningServer) -> HTTPConnection:
+    return HTTPConnection(*server.address, timeout=PATIENCE)
+
 
 REFUSED = "connection refused"
 CLOSED = "closed without an answer"
@@ -26,7 +33,7 @@ class Load:
     """Clients, each of which adds a user and looks for another, again and again.
 
     Args:
-        server: whom they ask.
+        server: whom they ask; or what opens a connection to whom they ask.
         kept: how many of them keep their connection.
         new: how many open a new one for each request.
         first: the name of the first user; the others count up from it.
@@ -36,8 +43,15 @@ class Load:
         outcomes: how often each has come: a status, or what became of the connection instead.
     """
 
-    def __init__(self, server: RunningServer, *, kept: int, new: int, first: int = 1000) -> None:
-        self._server = server
+    def __init__(
+        self,
+        server: RunningServer | Callable[[], HTTPConnection],
+        *,
+        kept: int,
+        new: int,
+        first: int = 1000,
+    ) -> None:
+        self._connect = server if callable(server) else partial(_connection, server)
         self._ended = threading.Event()
         self._numbers = count(first)
         self.added: list[str] = []
@@ -48,7 +62,7 @@ class Load:
         ]
 
     def _work(self, keeps: bool) -> None:  # noqa: FBT001 - handed over by the thread
-        connection = HTTPConnection(*self._server.address, timeout=PATIENCE)
+        connection = self._connect()
         while not self._ended.wait(0.05):
             name = str(next(self._numbers))
             user = f"<addUser><user><userName>{name}</userName></user></addUser>"

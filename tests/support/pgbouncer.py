@@ -22,7 +22,7 @@ START_SECONDS = 30
 
 _CONFIGURATION = """\
 [databases]
-* = host={home} user={user} connect_query='{settings}'
+* = host={home} port={behind} user={user} connect_query='{settings}'
 
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -58,6 +58,7 @@ def pgbouncer(directory: Path, server: str) -> Iterator[sa.URL]:
         _CONFIGURATION.format(
             home=home,
             user=behind.username,
+            behind=behind.query.get("port", 5432),
             port=port,
             settings="".join(f"SET {name} TO {value};" for name, value in SESSION.items()),
         )

@@ -1,0 +1,65 @@
+"""The filter of deploy/fail2ban/ on lines that the server has really written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from tests.support.client import ADMINISTRATOR, PIN
+from tests.support.soap import children, envelope
+
+if TYPE_CHECKING:
+    from sipxconfig_soap.db import Database
+
+FILTER = Path(__file__).parents[1] / "deploy" / "fail2ban" / "filter.d" / "sipxconfig-soap.conf"
+AWKWARD = "x,address=192.0.2.66"
+"""A user name that tries to accuse somebody else."""
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("fail2ban-regex") is None, reason="fail2ban is not here (Debian: fail2ban)"
+)
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_failed_logins_are_found_with_the_clients_address_alone(
+    form: str, database: Database, database_url: str, tmp_path: Path, run_server: Any
+) -> None:
+    assert database
+    with run_server(
+        SIPXCONFIG_DATABASE_URL=database_url,
+        SIPXCONFIG_LOG_FORMAT=form,
+        SIPXCONFIG_TRUSTED_PROXIES="127.0.0.1",
+    ) as server:
+        url = server.service("UserService")
+        add = envelope(
+            f"<con:AddUser>{children({'user': {'userName': AWKWARD}, 'pin': PIN})}</con:AddUser>"
+        )
+        headers = {"Content-Type": "text/xml"}
+        added = requests.post(url, add, auth=ADMINISTRATOR, headers=headers, timeout=30)
+        assert added.status_code == 200, added.text
+        for number, name in enumerate(("superadmin", AWKWARD, "nobody"), 1):
+            answer = requests.get(
+                url,
+                auth=(name, "wrong"),
+                headers={"X-Forwarded-For": f"198.51.100.{number}"},
+                timeout=30,
+            )
+            assert answer.status_code == 401
+        right = requests.get(url, auth=ADMINISTRATOR, timeout=30)
+        assert right.status_code == 200
+    log = tmp_path / "log"
+    log.write_text("".join(server.output))
+    listed = subprocess.run(
+        ["fail2ban-regex", "--out", "ip", str(log), str(FILTER)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    addresses = re.findall(r"^[\d.]+$", listed.stdout, re.MULTILINE)
+    assert addresses == ["198.51.100.1", "198.51.100.2", "198.51.100.3"], listed.stdout
