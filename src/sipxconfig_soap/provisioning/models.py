@@ -32,10 +32,15 @@ class RestartTarget(Enum):
     MAC_AOR = "mac-aor"
     FIRST_LINE = "first-line"
     FIRST_LINE_ELSE_MAC_AOR = "first-line, falls back to mac-aor"
-    SERVICE_CONTROL = "service-control"
 
 
-_ANSWERS_CHALLENGE = ", answers a digest challenge"
+_NO_RESTART = {
+    "ciscoplusPhone": (
+        "it takes a restart only with the Call-ID of its own registration, which only the "
+        "registrar knows"
+    )
+}
+"""Why phones of a family cannot be restarted, where more is known than that they cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,6 @@ class Model:
         profile_file: the file the phone fetches, with placeholders; see `profile_path`.
         restart_supported: whether it can be told to restart.
         restart_target: where that is sent; None when it cannot.
-        answers_challenge: whether we answer its demand for a digest when it is told to.
         external_lines_supported: for information; external lines are never refused for it.
         documented: whether sipXconfig's documentation lists the id.
         same_as: the model that this id is another name of.
@@ -73,7 +77,6 @@ class Model:
     profile_file: str
     restart_supported: bool
     restart_target: RestartTarget | None
-    answers_challenge: bool
     external_lines_supported: bool
     documented: bool
     same_as: str | None
@@ -82,6 +85,13 @@ class Model:
     def is_mac(self) -> bool:
         """Whether its serial number is a MAC address: twelve hex digits."""
         return self.serial_pattern.pattern == _MAC_PATTERN
+
+    @property
+    def no_restart(self) -> str:
+        """Why it cannot be restarted: a clause for the job."""
+        why = _NO_RESTART.get(self.family)
+        about = f"the model {self.model_id} cannot be restarted from here"
+        return about if why is None else f"{about}: {why}"
 
     def clean_serial(self, text: str) -> str | None:
         """The form in which a serial number is stored; None when it is none of this model's.
@@ -150,7 +160,7 @@ def _load() -> Iterator[tuple[str, Model]]:
 
 
 def _model(row: Mapping[str, str]) -> Model:
-    target = row["restart_target"].removesuffix(_ANSWERS_CHALLENGE)
+    target = row["restart_target"]
     return Model(
         model_id=row["model_id"],
         label=row["label"],
@@ -165,7 +175,6 @@ def _model(row: Mapping[str, str]) -> Model:
         profile_file=row["profile_file"],
         restart_supported=row["restart_supported"] == "true",
         restart_target=RestartTarget(target) if target else None,
-        answers_challenge=target != row["restart_target"],
         external_lines_supported=row["external_lines_supported"] == "true",
         documented=row["documented"] == "yes",
         same_as=row["same_as"] or None,
