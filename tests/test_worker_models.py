@@ -29,7 +29,7 @@ PEOPLE = [
     ("200", '"Bob" <script>', "& Söhne 漢字", '"Bob" <script> & Söhne 漢字'),
     ("bob.o-neil_1", "Back\\slash", "100 % %NULL% {{ 7*7 }}", "Back\\slash 100 % %NULL% {{ 7*7 }}"),
     ("~!*'()&=+$,;?/", 'x" /><reg', "]]> ;//[line9]", 'x" /><reg ]]> ;//[line9]'),
-    ("x" * 30, None, None, "x" * 30),
+    ("x" * 17, None, None, "x" * 17),
 ]
 DESCRIPTION = "Lobby\nsip line2 password: x\r\n[line3]\n<reg/>"
 

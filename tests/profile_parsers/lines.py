@@ -63,12 +63,14 @@ def aastra(content: bytes) -> dict[str, str]:
 
 
 def snom_m3(content: bytes) -> dict[str, str]:
-    """``%KEY%:"value"``."""
+    """``%KEY%:"value"``, and numbers without quotes."""
     pairs = []
     for line in read_lines(content, comment="//"):
-        found = re.fullmatch(r'%([A-Z0-9_]+)%:"([^"]*)"', line)
+        found = re.fullmatch(r'%([A-Z0-9_]+)%:(?:"([^"]*)"|(\d+))', line)
         assert found is not None, line
-        pairs.append((found[1], found[2]))
+        number = re.fullmatch(r"SRV_\d_SIP_UA_DATA_SERVER_(PORT|IS_LOCAL)|CALL_GROUPS\d", found[1])
+        assert (found[3] is not None) == (number is not None), line
+        pairs.append((found[1], found[2] or found[3] or ""))
     return once(pairs)
 
 

@@ -20,22 +20,38 @@ class Expected:
     port: str
     name: str
     voice: str
+    realm: str
 
     @property
     def values(self) -> dict[str, str]:
         server = f"{self.host}:{self.port}" if self.port else self.host
-        voice_server = f"{self.voice}@{server}" if self.voice else ""
-        return {**self.__dict__, "server": server, "vs": voice_server}
+        made = {
+            "vs": f"{self.voice}@{server}",
+            "speed": f"speed {self.voice}",
+            "check": f"sip:{self.voice}@{self.host}",
+        }
+        if not self.voice:
+            made = dict.fromkeys(made, "")
+        return {
+            **self.__dict__,
+            **made,
+            "server": server,
+            "label": self.user,
+            # Where the file always has a port.
+            "sip_port": self.port or "5060",
+        }
 
 
-NOBODY = Expected("", "", "", "", "", "", "")
+NOBODY = Expected("", "", "", "", "", "", "", "")
 
 
 @dataclass(frozen=True)
 class Table:
     """Keys of a family's file.
 
-    A key with ``{port}`` in its value is there when there is a port.
+    A key with ``{port}`` in its value is there when there is a port. ``lines`` counts those that
+    the phone has, and ``any`` tells whether it has some. Names and labels longer than these are
+    cut.
     """
 
     parse: Callable[[bytes], dict[str, str]]
@@ -45,14 +61,20 @@ class Table:
     first: Mapping[str, str] | None = None
     first_unused: Mapping[str, str] | None = None
     one_server: bool = False
+    home_server: bool = False
     apostrophes: bool = False
     instrument: bool = False
     codes: tuple[object, ...] = ()
+    longest_name: int | None = None
+    longest_label: int | None = None
+    in_bytes: bool = False
 
     def keys(self, model_lines: int, found: list[Expected]) -> dict[str, str]:
         """All that the file must hold."""
         head = found[0] if found else NOBODY
-        result = self._fill(self.phone, 1, head)
+        counts = {"{lines}": str(len(found)), "{any}": str(int(bool(found)))}
+        phone = {key: counts.get(value, value) for key, value in self.phone.items()}
+        result = self._fill(phone, 1, head)
         for number in range(1, model_lines + 1):
             used = number <= len(found)
             keys = self.line if used else self.unused
@@ -65,6 +87,8 @@ class Table:
     def _fill(self, keys: Mapping[str, str], number: int, line: Expected) -> dict[str, str]:
         code = self.codes[number - 1] if self.codes else ""
         names = {"N": number, "Z": number - 1, "NN": f"{number:02d}", "K": code, **line.values}
+        names["name"] = self._cut(line.name, self.longest_name)
+        names["label"] = self._cut(line.user, self.longest_label)
         # P codes are counted on from the one of line 1.
         for base in (4060, 4090, 4120, 4150):
             names[f"P{base}"] = base + number - 1
@@ -74,6 +98,16 @@ class Table:
             for key, value in keys.items()
             if line.port or "{port}" not in value
         }
+
+    def _cut(self, text: str, longest: int | None) -> str:
+        """What is shown of a name."""
+        if longest is None:
+            return text
+        if self.in_bytes:
+            start = text.encode("utf-8", "ignore")[:longest].decode("utf-8", "ignore")
+        else:
+            start = text[:longest]
+        return text if start == text else start.rstrip(" ")
 
 
 def prefixed(prefix: str, keys: Mapping[str, str]) -> dict[str, str]:

@@ -105,11 +105,13 @@ class Removal(NamedTuple):
 
     Attributes:
         serial: of the phone whose files they are.
-        paths: of the files, relative to the profile root; last the one that the phone fetches.
+        target: the file that the phone fetches, by which jobs are kept in their order.
+        paths: of the files, relative to the profile root.
         phone_id: of a phone that stays and gets new files instead; None for a deleted one.
     """
 
     serial: str
+    target: str
     paths: Sequence[str]
     phone_id: int | None
 
@@ -121,7 +123,7 @@ def queue_removals(connection: sa.Connection, removals: Sequence[Removal]) -> No
             {
                 "kind": REMOVAL,
                 "serial": each.serial,
-                "target": each.paths[-1],
+                "target": each.target,
                 "files": list(each.paths),
                 "phone_id": each.phone_id,
                 "state": WAITING,

@@ -131,7 +131,8 @@ def delete_all(work: Work) -> None:
 def _files(row: sa.Row[Any], *, moved: bool = False) -> jobs.Removal:
     """Which files of a phone are to be removed; a phone that only moves gets new ones."""
     paths = MODELS[row.model_id].profile_paths(row.serial_number)
-    return jobs.Removal(row.serial_number, paths, row.id if moved else None)
+    phone_id = row.id if moved else None
+    return jobs.Removal(row.serial_number, row.profile_file, paths, phone_id)
 
 
 class _Change:

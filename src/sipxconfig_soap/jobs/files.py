@@ -155,7 +155,12 @@ def make_up_for(connection: sa.Connection, lost: Sequence[Task]) -> None:
     owners = set(connection.execute(sa.select(phones.c.profile_file).where(owned)).scalars())
     queue_jobs(connection, queued.PROFILES, owned)
     orphans = [
-        queued.Removal(task.job.serial, task.phone.model.profile_paths(task.phone.serial), None)
+        queued.Removal(
+            task.job.serial,
+            task.job.target,
+            task.phone.model.profile_paths(task.phone.serial),
+            None,
+        )
         for task in lost
         if task.phone is not None and task.job.target not in owners
     ]

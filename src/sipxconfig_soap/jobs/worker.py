@@ -60,6 +60,7 @@ def provisioning_settings(settings: Settings) -> ProvisioningSettings:
         registrar_port=settings.sip_registrar_port,
         voicemail_extension=settings.voicemail_extension,
         auth_user=settings.auth_user,
+        realm=settings.realm,
         sip_proxy=settings.sip_proxy,
     )
 

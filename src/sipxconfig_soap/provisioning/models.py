@@ -125,7 +125,10 @@ class Model:
         )
 
     def profile_paths(self, serial: str) -> tuple[str, ...]:
-        """All files that are written for a phone: first the one with the lines, which others name.
+        """All files that are written for a phone, first the one that is shown of them.
+
+        A Polycom phone fetches the second one, which names the first. An Avaya 12xx fetches the
+        second one, for the lines of a Nortel, with newer software.
 
         Args:
             serial: as stored.
@@ -133,6 +136,8 @@ class Model:
         fetched = self.profile_path(serial)
         if self.family == "polycom":
             return f"{serial}-sipx-phone.cfg", fetched
+        if self.family == "nortel12x0":
+            return fetched, f"SIP{serial.upper()}.cfg"
         return (fetched,)
 
 

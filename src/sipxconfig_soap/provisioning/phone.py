@@ -83,6 +83,7 @@ class ProvisioningSettings:
         voicemail_extension: the number that internal lines dial for their messages.
         auth_user: whether phones of some families log in as ``userName/serial``
             ("instrument"), which the sipXecs registrar learns the instrument from.
+        realm: which challenges our registrar asks passwords with; None for the SIP domain.
         sip_proxy: where restarts are sent, ``host[:port]``; None for the domain's address.
     """
 
@@ -90,4 +91,5 @@ class ProvisioningSettings:
     registrar_port: int | None = None
     voicemail_extension: str = "101"
     auth_user: Literal["instrument", "plain"] = "instrument"
+    realm: str | None = None
     sip_proxy: str | None = None

@@ -87,7 +87,7 @@ class Bare:
         if text != text.strip(" "):
             raise Unfit("has a blank at its ends, which this model's file cannot carry")
         if text == self.reserved:
-            raise Unfit(f"is {self.reserved}, which means something else in this model's file")
+            raise Unfit("is a word that means something else in this model's file")
         return _one_line(text)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sipxconfig_soap.provisioning.profiles import formats
-from sipxconfig_soap.provisioning.profiles.families import Family, family_of
+from sipxconfig_soap.provisioning.profiles.families import Family, Form, family_of
 from sipxconfig_soap.provisioning.profiles.values import (
     Account,
     CannotCarry,
@@ -19,9 +19,12 @@ from sipxconfig_soap.provisioning.profiles.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sipxconfig_soap.provisioning.phone import PhoneSnapshot, ProvisioningSettings
+
+SIP_PORT = 5060
+"""Where SIP servers listen unless something else is said."""
 
 SHORT_LINE = 79
 """The longest line that a Nortel 11xx reads, in characters."""
@@ -66,6 +69,9 @@ def render(phone: PhoneSnapshot, settings: ProvisioningSettings) -> tuple[Profil
     unused = [unused_account(number) for number in range(len(lines) + 1, limit + 1)]
     context = {
         "serial": _Written(phone.serial),
+        # What templates may ask for, and not write.
+        "family": model.family,
+        "model": model.model_id,
         "version": phone.version,
         "domain": Value(settings.domain, 1, "registrationServer"),
         "lines": lines,
@@ -74,11 +80,15 @@ def render(phone: PhoneSnapshot, settings: ProvisioningSettings) -> tuple[Profil
         "first": lines[0] if lines else unused_account(1),
         "many_lines": limit > 1,
     }
-    environment = _environment(family.escape)
     return tuple(
-        ProfileFile(path, environment.get_template(f"{name}.j2").render(context).encode())
-        for path, name in zip(model.profile_paths(phone.serial), family.templates, strict=True)
+        ProfileFile(path, _rendered(form, context))
+        for path, form in zip(model.profile_paths(phone.serial), family.forms, strict=True)
     )
+
+
+def _rendered(form: Form, context: Mapping[str, object]) -> bytes:
+    template = _environment(form.escape).get_template(f"{form.template}.j2")
+    return template.render(context).encode()
 
 
 def _accounts(
@@ -93,14 +103,19 @@ def _accounts(
         raise CannotCarry(limit + 1, "userId", f"is one too many: the model has {limit}")
     if family.one_server:
         _check_one_server(found)
+    if family.home_server:
+        _check_home_server(found, settings)
     if family.apostrophes:
-        return [replace(each, name=_apostrophes(each.name)) for each in found]
-    return found
+        found = [
+            replace(each, name=_apostrophes(each.name), label=_apostrophes(each.label))
+            for each in found
+        ]
+    return [family.limits.apply(each, settings, instrument=family.instrument) for each in found]
 
 
 def _check_one_server(accounts: list[Account]) -> None:
     for each in accounts[1:]:
-        if _address(each) != _address(accounts[0]):
+        if not each.same_server(accounts[0]):
             raise CannotCarry(
                 each.number,
                 "registrationServer",
@@ -108,8 +123,16 @@ def _check_one_server(accounts: list[Account]) -> None:
             )
 
 
-def _address(account: Account) -> tuple[str, int | None]:
-    return account.host.lower(), int(account.port) if account.port else None
+def _check_home_server(accounts: list[Account], settings: ProvisioningSettings) -> None:
+    home = settings.domain.lower(), settings.registrar_port or SIP_PORT
+    for each in accounts:
+        if (each.host.lower(), int(each.port or SIP_PORT)) != home:
+            raise CannotCarry(
+                each.number,
+                "registrationServer",
+                "is another server than that of the SIP domain, which all phones of this model "
+                "are given",
+            )
 
 
 def _apostrophes(name: Value) -> Value:

@@ -58,7 +58,9 @@ class Account:
         host: of the server, without port; an IPv6 address in brackets.
         port: of the server; empty for none.
         name: to display, on one line; the user where there is none.
+        label: what stands beside the line's key.
         voice_mail: the number to dial; empty for none.
+        realm: whose challenges the password answers.
     """
 
     number: int
@@ -68,12 +70,19 @@ class Account:
     host: Value
     port: Value
     name: Value
+    label: Value
     voice_mail: Value
+    realm: Value
 
     @property
     def index(self) -> int:
         """The number of the line, from 0."""
         return self.number - 1
+
+    @property
+    def internal(self) -> bool:
+        """Whether it is the line of one of our users."""
+        return self.user.field == "userName"
 
     @property
     def server(self) -> Value:
@@ -94,6 +103,18 @@ class Account:
         text = f"{self.voice_mail}@{self.server}" if self.voice_mail else ""
         return Value(text, self.number, self.voice_mail.field)
 
+    def same_server(self, other: Account) -> bool:
+        """Whether both register with one server: the host in any case, and the port."""
+        return _address(self.host, self.port) == _address(other.host, other.port)
+
+    def if_with(self, other: Account) -> Account:
+        """This line if it has the server of another one, else one that the phone has not."""
+        return self if self.same_server(other) else unused_account(self.number)
+
+
+def _address(host: str, port: str) -> tuple[str, int | None]:
+    return host.lower(), int(port) if port else None
+
 
 def unused_account(number: int) -> Account:
     """A line that the phone has not."""
@@ -106,7 +127,9 @@ def unused_account(number: int) -> Account:
         host=none,
         port=none,
         name=none,
+        label=none,
         voice_mail=none,
+        realm=none,
     )
 
 
@@ -135,15 +158,18 @@ def account(
 def _external(number: int, line: ExternalLine) -> Account:
     host, port = split_server(line.registration_server)
     user = Value(line.user_id, number, "userId")
+    server = Value(host, number, "registrationServer")
     return Account(
         number=number,
         user=user,
         auth_user=user,
         password=Value(line.password or "", number, "password"),
-        host=Value(host, number, "registrationServer"),
+        host=server,
         port=Value(port, number, "registrationServer"),
         name=Value(one_line(line.display_name or ""), number, "displayName") or user,
+        label=user,
         voice_mail=Value(line.voice_mail or "", number, "voiceMail"),
+        realm=server,
     )
 
 
@@ -168,7 +194,9 @@ def _internal(
         host=Value(settings.domain, number, "registrationServer"),
         port=Value(port, number, "registrationServer"),
         name=Value(name, number, "firstName, lastName") or user,
+        label=user,
         voice_mail=Value(settings.voicemail_extension, number, "voiceMail"),
+        realm=Value(settings.realm or settings.domain, number, "realm"),
     )
 
 
