@@ -27,7 +27,12 @@ def profile(serial: str, name: str | None, data_dir: Path | None) -> None:
     from sipxconfig_soap.jobs import snapshots  # noqa: PLC0415 - loads the tables
     from sipxconfig_soap.jobs.worker import provisioning_settings  # noqa: PLC0415
     from sipxconfig_soap.provisioning.models import clean_search  # noqa: PLC0415
-    from sipxconfig_soap.provisioning.profiles import CannotCarry, render  # noqa: PLC0415
+    from sipxconfig_soap.provisioning.profiles import (  # noqa: PLC0415
+        CannotCarry,
+        OwnTemplateError,
+        Renderer,
+        Unreadable,
+    )
 
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database, database.engine.connect() as connection:
@@ -36,8 +41,9 @@ def profile(serial: str, name: str | None, data_dir: Path | None) -> None:
     if phone is None:
         raise click.ClickException(f"There is no phone with the serial number {serial!r}.")
     try:
-        files = render(phone, provisioning_settings(settings))
-    except CannotCarry as error:
+        with Renderer(provisioning_settings(settings)) as renderer:
+            files = renderer.render(phone)
+    except (CannotCarry, OwnTemplateError, Unreadable) as error:
         raise click.ClickException(f"The profile cannot be written: {error}.") from error
     chosen = files[0] if name is None else next((f for f in files if f.path == name), None)
     if chosen is None:

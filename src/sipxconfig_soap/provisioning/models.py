@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sipxconfig_soap.values import WHITE_SPACE, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 MAX_SERIAL = 64
 """Characters of a serial number that is no MAC address (services.md §6)."""
@@ -33,6 +33,11 @@ class RestartTarget(Enum):
     FIRST_LINE = "first-line"
     FIRST_LINE_ELSE_MAC_AOR = "first-line, falls back to mac-aor"
 
+
+SHARED_FILES: Mapping[str, str] = MappingProxyType(
+    {"ciscoIp": "syncinfo.xml", "nt1535": "1.0/0.1.90S/sysconf_2890d_sip.cfg"}
+)
+"""The files, by family, that are the same for all its phones, relative to the profile root."""
 
 _NO_RESTART = {
     "ciscoplusPhone": (
@@ -81,6 +86,10 @@ class Model:
     documented: bool
     same_as: str | None
 
+    def __reduce__(self) -> tuple[Callable[[str], Model], tuple[str]]:
+        """For the way from one process to another, which has the table too."""
+        return _by_id, (self.model_id,)
+
     @property
     def is_mac(self) -> bool:
         """Whether its serial number is a MAC address: twelve hex digits."""
@@ -102,7 +111,8 @@ class Model:
         cleaned = _clean_mac(text) if self.is_mac else trim(text)
         if len(cleaned) > MAX_SERIAL or not self.serial_pattern.fullmatch(cleaned):
             return None
-        return cleaned
+        # It is that of no phone (phones.md §3).
+        return None if self.profile_path(cleaned) in SHARED_FILES.values() else cleaned
 
     def max_lines_for(self, version: str | None) -> int:
         """How many lines a phone with this ``deviceVersion`` has."""
@@ -197,6 +207,11 @@ def _limits(text: str) -> dict[str, int]:
 
 MODELS: Mapping[str, Model] = MappingProxyType(dict(_load()))
 """All models by ``modelId``, in the order of the table."""
+
+
+def _by_id(model_id: str) -> Model:
+    return MODELS[model_id]
+
 
 DEVICE_VERSIONS: frozenset[str] = frozenset(
     version for model in MODELS.values() for version in model.versions
