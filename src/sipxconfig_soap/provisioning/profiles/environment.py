@@ -15,12 +15,14 @@ from jinja2 import (
     PackageLoader,
     StrictUndefined,
     TemplateNotFound,
+    TemplateSyntaxError,
     Undefined,
+    nodes,
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from sipxconfig_soap.provisioning.profiles import formats
-from sipxconfig_soap.provisioning.profiles.own import PARENT
+from sipxconfig_soap.provisioning.profiles.own import NOTHING_ELSE, PARENT, blame
 from sipxconfig_soap.provisioning.profiles.values import CannotCarry, Value
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 SHORT_LINE = 79
 """The longest line that a Nortel 11xx reads, in characters."""
+
+_NAMING = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+"""What names another template."""
 
 _SHIPPED = PackageLoader("sipxconfig_soap.provisioning.profiles")
 
@@ -60,6 +65,28 @@ def extended(form: Form, own: tuple[Layer, ...]) -> Template:
         TemplateSyntaxError: it is none.
     """
     return _environment(form.escape, f"{form.template}.j2", own).get_template(own[-1].name)
+
+
+def check(escape: Callable[[str], str], layer: Layer) -> None:
+    """Compile an own template.
+
+    Args:
+        escape: the rule of the format that it writes.
+        layer: the template.
+
+    Raises:
+        OwnTemplateError: it cannot be used.
+    """
+    environment = _Environment(escape, PARENT, (layer,))
+    try:
+        tree = environment.parse(layer.text, layer.name, layer.name)
+        for tag in tree.find_all(_NAMING):
+            for named in tag.iter_child_nodes(only=("template",)):
+                if isinstance(named, nodes.Const) and named.value != PARENT:
+                    raise TemplateSyntaxError(NOTHING_ELSE, named.lineno, layer.name)  # noqa: TRY301
+        environment.get_template(layer.name)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the template is to blame
+        raise blame(error, (layer,)) from None
 
 
 @lru_cache(maxsize=64)

@@ -33,7 +33,11 @@ LARGEST = 1024 * 1024
 PARENT = "parent"
 """What own templates call the one below them."""
 
-_ENDING = ".j2"
+NOTHING_ELSE = f"own templates extend and include nothing but {PARENT}"
+
+ENDING = ".j2"
+"""Of their names."""
+
 _NO_FILE_NAME = re.compile(r"[%/\x00-\x1f\x7f]|^\.")
 _WORD = re.compile(r"\w+")
 _QUOTED_WORD = re.compile(r"'(\w+)'")
@@ -85,7 +89,7 @@ def layers(directory: Path, phone: PhoneSnapshot, form: str, *, first: bool) -> 
 
 
 def _names(phone: PhoneSnapshot, form: str, *, first: bool) -> Iterator[str]:
-    ending = _ENDING if first else f"/{form}{_ENDING}"
+    ending = ENDING if first else f"/{form}{ENDING}"
     yield f"family/{phone.model.family}{ending}"
     yield f"model/{phone.model.model_id}{ending}"
     for group in phone.groups:
@@ -95,6 +99,33 @@ def _names(phone: PhoneSnapshot, form: str, *, first: bool) -> Iterator[str]:
 def file_name(group: str) -> str:
     """How a group is called in file names: without what is special there."""
     return _NO_FILE_NAME.sub(lambda found: f"%{ord(found[0]):02X}", group)
+
+
+def names(directory: Path) -> list[str]:
+    """All files in the directory that may be meant as own templates.
+
+    Raises:
+        Unreadable: it cannot be read for now.
+    """
+    root = _root(directory)
+    found = {path for depth in ("*", "*/*", "*/*/*") for path in root.glob(depth)}
+    relative = {
+        path.relative_to(root) for path in found if path.suffix == ENDING or not path.is_dir()
+    }
+    return sorted(
+        str(path) for path in relative if not any(part.startswith(".") for part in path.parts)
+    )
+
+
+def read(directory: Path, name: str) -> Layer | None:
+    """An own template; None where there is none.
+
+    Raises:
+        OwnTemplateError: there is a file by this name, and it is none.
+        Unreadable: it cannot be read for now.
+    """
+    text = _read(_root(directory), name)
+    return None if text is None else Layer(name, text)
 
 
 def _root(directory: Path) -> Path:
@@ -117,6 +148,8 @@ def _read(root: Path, name: str) -> str | None:
         with path.open("rb") as file:
             content = file.read(LONGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
+        if (root / name).is_symlink():
+            raise OwnTemplateError(f"{name}: is a link that leads nowhere") from None
         return None
     except OSError as error:
         # No file can have so long a name.
@@ -191,7 +224,7 @@ def _sentence(error: Exception, text: str) -> str:
         (MemoryError, f"takes more than {MEGABYTES} MB of memory"),
         (RecursionError, "calls itself without end"),
         (Unfit, f"a value {error}"),
-        (TemplateNotFound, f"own templates extend and include nothing but {PARENT}"),
+        (TemplateNotFound, NOTHING_ELSE),
     ):
         if isinstance(error, kind):
             return sentence
