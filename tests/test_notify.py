@@ -443,10 +443,18 @@ def test_a_request_without_an_answer_is_sent_again_and_again() -> None:
 def test_after_a_provisional_answer_the_pauses_are_long() -> None:
     transaction = ClientTransaction(Timers(), 0.0)
     assert transaction.on_time(0.5) is Step.SEND
-    transaction.on_response(100)
-    transaction.on_response(183)
+    transaction.on_response(100, 0.75)
     assert transaction.state is State.PROCEEDING
-    assert sendings(transaction) == ([1.5, 5.5, 9.5, 13.5, 17.5, 21.5, 25.5, 29.5], 32.0)
+    assert transaction.on_time(1.5) is Step.WAIT
+    # The next one begins no new pause, or a phone that keeps talking would hear nothing more.
+    transaction.on_response(183, 2.0)
+    assert sendings(transaction) == ([4.75, 8.75, 12.75, 16.75, 20.75, 24.75, 28.75], 32.0)
+
+
+def test_who_has_answered_is_left_alone_for_a_while() -> None:
+    talk = exchange()
+    assert not talk.on_datagram(answer(talk.request, 100, "Trying"), 0.25)
+    assert talk.due == 4.25
 
 
 def test_nothing_is_done_before_its_time_nor_twice() -> None:
@@ -463,7 +471,7 @@ def test_nothing_is_done_before_its_time_nor_twice() -> None:
 @pytest.mark.parametrize("code", [200, 404])
 def test_after_a_final_answer_nothing_is_sent(code: int) -> None:
     transaction = ClientTransaction(Timers(), 0.0)
-    transaction.on_response(code)
+    transaction.on_response(code, 0.25)
     assert transaction.state is State.OVER
     assert transaction.due == math.inf
     assert transaction.on_time(100.0) is Step.WAIT

@@ -10,7 +10,7 @@ from sipxconfig_soap.provisioning.models import MODELS, SHARED_FILES
 from sipxconfig_soap.provisioning.phone import InternalLine, ProvisioningSettings
 from sipxconfig_soap.settings import Settings
 from tests.profile_parsers.tables import table_of
-from tests.support.system import System
+from tests.support.system import System, edits
 from tests.support.worker import ended, files_below, wait_for, working
 from tests.test_profiles import MAC, PASSWORDS, shown
 
@@ -77,6 +77,31 @@ def test_every_model_of_a_family(
             check(model, root)
             system.manage_phone(MAC, deletePhone=True)
             wait_for(lambda: files_below(root) == shared)
+
+
+def test_of_two_files_both_are_there_or_none(
+    system: System, database_url: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "profiles"
+    both = ["Nortel/config/SIP0004F2ABCDEF.xml", "SIP0004F2ABCDEF.cfg"]
+    with working(database_url, Settings.load({}, data_dir=str(tmp_path))):
+        system.add_phone(MAC, "avaya-1220", lines=[{"userId": "200"}])
+        system.manage_phone(MAC, generateProfiles=True)
+        assert ended(system.database.engine)[-1].state == "done"
+        assert files_below(root) == both
+        # The first could carry it; a line of the second is short.
+        system.edit_user("200", sipPassword="x" * 60)
+        last = ended(system.database.engine)[-1]
+        assert (last.state, files_below(root)) == ("failed", [])
+        assert last.reason == "line 1: password makes a line of more than 79 characters"
+        system.edit_user("200", sipPassword="x" * 50)
+        assert ended(system.database.engine)[-1].state == "done"
+        assert files_below(root) == both
+        # A serial number takes both along.
+        system.manage_phone(MAC, edit=edits(serialNumber="0004f2000001"))
+        wait_for(lambda: [path[-6:] for path in files_below(root)] == ["01.xml", "01.cfg"])
+        system.manage_phone("0004f2000001", deletePhone=True)
+        wait_for(lambda: files_below(root) == [])
 
 
 LOOSE = [model for model in MODELS.values() if not model.is_mac]

@@ -98,7 +98,7 @@ class Exchange:
         response = parse_response(data)
         if self.outcome is not None or response is None or not response.answers(self._request):
             return False
-        self._transaction.on_response(response.code)
+        self._transaction.on_response(response.code, now)
         if response.code < 200:
             return False
         if response.code < 300:

@@ -65,13 +65,19 @@ class ClientTransaction:
             self.state = State.OVER
             return Step.GIVE_UP
         longest = self._timers.t2
-        self._pause = min(2 * self._pause, longest) if self.state is State.TRYING else longest
+        self._pause = min(2 * self._pause, longest)
         self._send_at = now + self._pause
         return Step.SEND
 
-    def on_response(self, code: int) -> None:
-        """An answer has come."""
+    def on_response(self, code: int, now: float) -> None:
+        """An answer has come.
+
+        The first provisional one begins a long pause in place of the one that runs, which the RFC
+        would let end: who has answered has heard us.
+        """
         if code >= 200:
             self.state = State.OVER
         elif self.state is State.TRYING:
             self.state = State.PROCEEDING
+            self._pause = self._timers.t2
+            self._send_at = now + self._pause
