@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.settings import Settings
 from tests.support.system import MAC, System
 from tests.support.templates import write
@@ -217,24 +216,6 @@ def test_a_phone_that_fails_makes_no_file_for_others(
 def test_no_phone_has_a_file_that_others_share(system: System) -> None:
     phone = {"serialNumber": "syncinfo", "modelId": "zoiperPhoneModel"}
     assert system.refusal("addPhone", phone=phone).codes == ["invalidSerialNumber"]
-
-
-# -- two files, of which each carries other values -------------------------------------------------
-
-
-def test_what_one_of_two_files_cannot_carry_leaves_neither(
-    system: System, work: Work, root: Path
-) -> None:
-    system.add_phone(OTHER, "avaya-1220", lines=[{"userId": "201"}])
-    paths = sorted(MODELS["avaya-1220"].profile_paths(OTHER))
-    with work():
-        assert generate(system, OTHER).state == "done"
-        assert files_below(root) == paths
-        system.edit_user("201", sipPassword=" blank")
-        jobs = {job.serial: job for job in done(system)}
-        assert jobs[OTHER].state == "failed"
-        assert str(jobs[OTHER].reason).startswith("line 1: password has a blank at its ends")
-    assert not set(paths) & set(files_below(root))
 
 
 # -- restarts --------------------------------------------------------------------------------------
