@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.provisioning.profiles import Unreadable
 from sipxconfig_soap.provisioning.profiles.own_check import errors, strays
-from tests.support.system import System
+from tests.support.system import MAC, System
 from tests.support.templates import write
 from tests.support.worker import own_environment
 
@@ -91,18 +92,25 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
 # -- the command -----------------------------------------------------------------------------------
 
 
-def doctor(directory: Path, url: str, templates: Path | None) -> tuple[int, list[list[str]]]:
-    """The exit code of doctor, and what it says of templates: verdicts and sentences."""
+def run(
+    directory: Path, url: str, templates: Path | None, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with own templates."""
     environment = {"SIPXCONFIG_DATABASE_URL": url}
     if templates is not None:
         environment["SIPXCONFIG_PROFILE_TEMPLATES"] = str(templates)
-    ran = subprocess.run(
-        [sys.executable, "-m", "sipxconfig_soap", "doctor"],
+    return subprocess.run(
+        [sys.executable, "-m", "sipxconfig_soap", *arguments],
         env=own_environment(directory, environment),
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def doctor(directory: Path, url: str, templates: Path | None) -> tuple[int, list[list[str]]]:
+    """The exit code of doctor, and what it says of templates: verdicts and sentences."""
+    ran = run(directory, url, templates, "doctor")
     assert ran.stderr == ""
     lines = [line.split(maxsplit=2) for line in ran.stdout.splitlines()]
     return ran.returncode, [[line[0], line[2]] for line in lines if line[1] == "templates"]
@@ -130,3 +138,23 @@ def test_doctor_knows_the_groups_of_phones(
     write(tmp_path / "templates", "group/Reception.j2", "{% extends parent %}")
     (code, ((verdict, _),)) = doctor(tmp_path, database_url, tmp_path / "templates")
     assert (code, verdict) == (0, "ok")
+
+
+def test_the_command_profile_shows_what_would_be_written(
+    soap: Soap, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    templates = tmp_path / "templates"
+    System(soap, database).add_phone(MAC, groups=["Top"])
+    for text, output, sentence in (
+        ("mine of {{ model }}\n", "mine of polycom331\n", ""),
+        ("\n{{ oops }}", "", "group/Top.j2, line 2: 'oops' is undefined."),
+        (None, "", f"{templates}: No such file or directory."),
+    ):
+        if text is None:
+            shutil.rmtree(templates)
+        else:
+            write(templates, "group/Top.j2", text)
+        ran = run(tmp_path, database_url, templates, "profile", MAC)
+        assert (ran.returncode, ran.stdout) == (int(bool(sentence)), output)
+        error = f"Error: The profile cannot be written: {sentence}\n" if sentence else ""
+        assert ran.stderr == error

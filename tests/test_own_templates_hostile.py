@@ -100,6 +100,9 @@ def test_nothing_but_the_template_below_is_read(own: Own, tag: str, name: str) -
         ("{{ self._TemplateReference__context ~ '' }}", "_TemplateReference__context"),
         ("{{ cycler.__init__.__globals__ }}", "__init__"),
         ("{{ lines[0].server.fget }}", "fget"),
+        ("{{ ('{0.__class__}'|attr('format'))('') }}", "__class__"),
+        ("{{ '{0.__class__}'.format('') }}", "__class__"),
+        ("{{ lines|map(attribute='__class__')|join }}", "__class__"),
     ],
 )
 def test_nothing_leads_out_of_the_sandbox(own: Own, text: str, name: str) -> None:
