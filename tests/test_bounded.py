@@ -68,11 +68,17 @@ def test_a_child_that_dies_says_so(child: Bounded) -> None:
         child.call(eval, "__import__('os').kill(__import__('os').getpid(), 9)")
 
 
-def test_one_that_was_killed_while_idle_says_so_once(child: Bounded) -> None:
-    os.kill(child.call(os.getpid), signal.SIGKILL)
-    with pytest.raises(Ended):
-        child.call(len, "abc")
-    assert child.call(len, "abc") == 3
+def test_one_that_is_killed_between_two_calls_is_not_missed(child: Bounded) -> None:
+    killed = child.call(os.getpid)
+    os.kill(killed, signal.SIGKILL)
+    os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
+    assert child.call(os.getpid) != killed
+
+
+def test_control_c_is_meant_for_others(child: Bounded) -> None:
+    before = child.call(os.getpid)
+    os.kill(before, signal.SIGINT)
+    assert child.call(os.getpid) == before
 
 
 def test_nothing_is_left(child: Bounded) -> None:

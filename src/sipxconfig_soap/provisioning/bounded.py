@@ -50,6 +50,9 @@ class Bounded:
             Ended: it took more than its time or killed the child in another way.
             Exception: what the function raised, if it is plain.
         """
+        if self._process is not None and self._process.poll() is not None:
+            # It ended between two calls, which is nobody's fault.
+            self.close()
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
                 [sys.executable, "-P", "-c", f"from {__name__} import serve; serve()"],
@@ -108,6 +111,8 @@ def serve() -> None:
     most = MEGABYTES * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Who presses Control-C means the parent, which ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, _too_long)
     while True:
         try:
