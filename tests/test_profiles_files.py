@@ -108,6 +108,8 @@ def test_a_path_outside_the_root_is_refused(root: Path, path: str) -> None:
         files.replace(root, path, b"x")
     with pytest.raises(OutsideRoot):
         files.remove(root, path)
+    with pytest.raises(OutsideRoot):
+        files.create(root, path, b"x")
     assert not root.exists()
 
 
@@ -137,6 +139,54 @@ def test_a_link_in_place_of_the_file_is_replaced_and_not_followed(
     assert (tmp_path / "theirs").read_text() == "theirs"
     assert (root / "a.cfg").read_bytes() == b"ours"
     assert not (root / "a.cfg").is_symlink()
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_file_is_made_where_none_is(root: Path) -> None:
+    assert files.create(root, "1.0/a.cfg", b"first")
+    assert not files.create(root, "1.0/a.cfg", b"second")
+    assert (root / "1.0/a.cfg").read_bytes() == b"first"
+    assert everything(root) == ["1.0", "1.0/a.cfg"]
+    assert mode(root / "1.0/a.cfg") == 0o640
+    assert mode(root) == mode(root / "1.0") == 0o2750
+    assert (root / "1.0/a.cfg").stat().st_nlink == 1
+
+
+def test_a_file_is_not_made_over_what_has_its_name(root: Path, tmp_path: Path) -> None:
+    (root / "folder").mkdir(parents=True)
+    (root / "link").symlink_to(tmp_path / "missing")
+    assert not files.create(root, "folder", b"x")
+    assert not files.create(root, "link", b"x")
+    assert not (tmp_path / "missing").exists()
+    assert everything(root) == ["folder", "link"]
+
+
+def test_a_file_that_somebody_else_makes_meanwhile_stays(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "lexists", lambda _: False)
+    root.mkdir(parents=True)
+    (root / "a.cfg").write_text("theirs")
+    assert not files.create(root, "a.cfg", b"ours")
+    assert (root / "a.cfg").read_text() == "theirs"
+    assert everything(root) == ["a.cfg"]
+
+
+def test_only_one_of_many_makes_a_file(root: Path) -> None:
+    made: list[int] = []
+
+    def work(number: int) -> None:
+        if files.create(root, "1.0/a.cfg", str(number).encode()):
+            made.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert (root / "1.0/a.cfg").read_text() == str(made[0])
+    assert everything(root) == ["1.0", "1.0/a.cfg"]
 
 
 def test_a_root_that_cannot_be_one_is_an_error_of_the_system(root: Path) -> None:

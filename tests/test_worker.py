@@ -252,18 +252,18 @@ def test_a_password_that_the_format_cannot_carry(
     with work():
         system.manage_phone(cisco, generateProfiles=True)
         done(system)
-        (written,) = files_below(root)
+        written, shared = files_below(root)
         system.add_users("202", sipPassword='top " s3cret')
         system.manage_phone(cisco, addLine={"userId": "202"}, generateProfiles=True)
         job = done(system)[-1]
-        assert files_below(root) == []
+        assert files_below(root) == [shared]
         assert (job.state, job.attempts) == ("failed", 1)
         assert job.reason is not None
         assert job.reason.startswith("line 2: password ")
         assert "s3cret" not in job.reason
         system.edit_user("202", sipPassword="plain")
         assert done(system)[-1].state == "done"
-    assert files_below(root) == [written]
+    assert files_below(root) == [written, shared]
 
 
 def test_a_restart_fails_with_its_profiles(
@@ -359,7 +359,7 @@ def test_what_nobody_foresaw_fails_with_a_reference(
     def broken(*_: object) -> Any:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("sipxconfig_soap.jobs.files.render", broken)
+    monkeypatch.setattr("sipxconfig_soap.jobs.files.Renderer.render", broken)
     with work():
         system.manage_phone(generateProfiles=True)
         (job,) = done(system)

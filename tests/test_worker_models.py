@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipxconfig_soap.provisioning.models import MODELS
+from sipxconfig_soap.provisioning.models import MODELS, SHARED_FILES
 from sipxconfig_soap.provisioning.phone import InternalLine, ProvisioningSettings
 from sipxconfig_soap.settings import Settings
 from tests.profile_parsers.tables import table_of
@@ -63,6 +63,7 @@ def test_every_model_of_a_family(
 ) -> None:
     root = tmp_path / "profiles"
     settings = Settings.load({}, data_dir=str(tmp_path))
+    shared = [SHARED_FILES[family]] if family in SHARED_FILES else []
     with working(database_url, settings):
         for model in MODELS.values():
             if model.family != family:
@@ -72,10 +73,10 @@ def test_every_model_of_a_family(
             system.add_phone(MAC, model.model_id, description=DESCRIPTION, lines=lines)
             system.manage_phone(MAC, generateProfiles=True)
             assert ended(system.database.engine)[-1].state == "done", model.model_id
-            assert files_below(root) == sorted(model.profile_paths(MAC))
+            assert files_below(root) == sorted([*model.profile_paths(MAC), *shared])
             check(model, root)
             system.manage_phone(MAC, deletePhone=True)
-            wait_for(lambda: files_below(root) == [])
+            wait_for(lambda: files_below(root) == shared)
 
 
 def test_of_two_files_both_are_there_or_none(

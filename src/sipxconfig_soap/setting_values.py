@@ -89,12 +89,16 @@ def workers(given: str) -> int:
 def data_dir(given: str) -> Path:
     """An absolute directory; ``auto`` is the usual place for this user."""
     if given != "auto":
-        return Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 - keeps links
+        return _absolute(given)
     if os.geteuid() == 0:
         return Path("/var/lib/sipxconfig-soap")
     base = os.environ.get("XDG_DATA_HOME", "")
     home = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
     return home / "sipxconfig-soap"
+
+
+def _absolute(given: str) -> Path:
+    return Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 - keeps links
 
 
 def host_name(given: str) -> str:
@@ -209,6 +213,11 @@ def _is_base_url(parts: SplitResult) -> bool:
 def profile_root(given: str) -> Path | None:
     """An absolute directory; ``auto`` is decided by the data directory."""
     return None if given == "auto" else data_dir(given)
+
+
+def directory(given: str) -> Path | None:
+    """An absolute directory; empty is none."""
+    return _absolute(given) if given else None
 
 
 def sip_server(given: str) -> str | None:

@@ -170,6 +170,17 @@ class Settings:
         read.profile_root,
         "Directory of the files that phones fetch; `auto` is `profiles` in the data directory.",
     )
+    profile_templates: Path | None = _row(
+        "",
+        read.directory,
+        "Directory of templates for profiles that extend or replace the shipped ones: "
+        "`family/polycom.j2`, `model/polycom450.j2`, `group/Reception.j2` (docs/provisioning.md).",
+    )
+    line_label: Literal["user", "name"] = _row(
+        "user",
+        read.one_of("user", "name"),
+        "What phones show beside the key of a line: the `user`, or the `name` of the line.",
+    )
     sip_proxy: str | None = _row(
         "",
         read.sip_server,

@@ -101,6 +101,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             if settings.database_url is not None:
                 yield from _connections(settings, connection)
             yield from _schema(connection)
+            yield from _own_templates(settings, connection)
             yield _clock(connection)
     except EmbeddedError as error:
         yield Finding("fail", "database", str(error))
@@ -162,6 +163,25 @@ def _schema(connection: Connection) -> Iterator[Finding]:
             f"{found or 'none'}; run sipxconfig-soap migrate (serve does it for "
             "the embedded PostgreSQL)",
         )
+
+
+def _own_templates(settings: Settings, connection: Connection) -> Iterator[Finding]:
+    """Whether the administrator's templates for profiles can be used, and each is of something."""
+    from sipxconfig_soap.domain.grouping import PHONE_GROUPS  # noqa: PLC0415 - loads the tables
+    from sipxconfig_soap.provisioning.profiles import Unreadable, own_check  # noqa: PLC0415
+
+    directory = settings.profile_templates
+    if directory is None or schema.state(connection) is not schema.State.CURRENT:
+        return
+    groups = connection.execute(sa.select(PHONE_GROUPS.groups.c.name)).scalars().all()
+    try:
+        findings = [
+            *(Finding("fail", "templates", each) for each in own_check.errors(directory)),
+            *(Finding("warn", "templates", each) for each in own_check.strays(directory, groups)),
+        ]
+    except Unreadable as error:
+        findings = [Finding("fail", "templates", str(error))]
+    yield from findings or [Finding("ok", "templates", f"those in {directory} can be used")]
 
 
 def _clock(connection: Connection) -> Finding:

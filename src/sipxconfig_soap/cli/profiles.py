@@ -26,7 +26,12 @@ def profile(serial: str, name: str | None, data_dir: Path | None) -> None:
     """Print the profile of the phone with this serial number, as it would be written now."""
     from sipxconfig_soap.jobs import snapshots  # noqa: PLC0415 - loads the tables
     from sipxconfig_soap.jobs.worker import provisioning_settings  # noqa: PLC0415
-    from sipxconfig_soap.provisioning.profiles import CannotCarry, render  # noqa: PLC0415
+    from sipxconfig_soap.provisioning.profiles import (  # noqa: PLC0415
+        CannotCarry,
+        OwnTemplateError,
+        Renderer,
+        Unreadable,
+    )
 
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database, database.engine.connect() as connection:
@@ -34,8 +39,9 @@ def profile(serial: str, name: str | None, data_dir: Path | None) -> None:
     if phone is None:
         raise click.ClickException(f"There is no phone with the serial number {serial!r}.")
     try:
-        files = render(phone, provisioning_settings(settings))
-    except CannotCarry as error:
+        with Renderer(provisioning_settings(settings)) as renderer:
+            files = renderer.render(phone)
+    except (CannotCarry, OwnTemplateError, Unreadable) as error:
         raise click.ClickException(f"The profile cannot be written: {error}.") from error
     chosen = files[0] if name is None else next((f for f in files if f.path == name), None)
     if chosen is None:

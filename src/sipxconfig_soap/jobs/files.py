@@ -20,7 +20,13 @@ from sipxconfig_soap.domain.tables import among
 from sipxconfig_soap.jobs import metrics, snapshots
 from sipxconfig_soap.jobs.queue import Ending
 from sipxconfig_soap.provisioning import files
-from sipxconfig_soap.provisioning.profiles import CannotCarry, render
+from sipxconfig_soap.provisioning.profiles import (
+    CannotCarry,
+    OwnTemplateError,
+    Renderer,
+    Unreadable,
+    shared_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +60,11 @@ class FileJobs:
     def __init__(self, root: Path, settings: ProvisioningSettings) -> None:
         self._root = root
         self._settings = settings
+        self._renderer = Renderer(settings)
+
+    def close(self) -> None:
+        """Free what rendering holds."""
+        self._renderer.close()
 
     def moved(self, tasks: Sequence[Task]) -> list[int]:
         """The phones of which files are to be removed that are there, and that only moved."""
@@ -72,8 +83,10 @@ class FileJobs:
                 self._remove(job.files)
             else:
                 self._write(task.phone)
-        except CannotCarry as error:
+        except (CannotCarry, OwnTemplateError) as error:
             return Ending(job, queued.FAILED, str(error))
+        except Unreadable as error:
+            return Ending(job, queued.WAITING, str(error))
         except OSError as error:
             return Ending(job, queued.WAITING, self._reason(job, error))
         except Exception as error:  # noqa: BLE001 - one phone must not stop those behind it
@@ -83,12 +96,17 @@ class FileJobs:
 
     def _write(self, phone: PhoneSnapshot) -> None:
         try:
-            rendered = render(phone, self._settings)
+            rendered = self._renderer.render(phone)
         except CannotCarry:
+            # The old file says what is no longer so. An own template that cannot be used says
+            # nothing of the phone, and its file stays.
             self._remove(phone.model.profile_paths(phone.serial))
             raise
         for each in rendered:
             files.replace(self._root, each.path, each.content)
+            metrics.FILES_WRITTEN.inc()
+        shared = shared_file(phone.model, self._settings)
+        if shared is not None and files.create(self._root, shared.path, shared.content):
             metrics.FILES_WRITTEN.inc()
 
     def _remove(self, paths: Sequence[str]) -> None:

@@ -37,8 +37,7 @@ def prepare(
         return Ending(job, queued.CANCELLED, "the phone was deleted")
     phone = found[job.phone_id]
     if not phone.model.restart_supported:
-        reason = f"the model {phone.model.model_id} cannot be restarted from here"
-        return Ending(job, queued.UNSUPPORTED, reason)
+        return Ending(job, queued.UNSUPPORTED, phone.model.no_restart)
     try:
         return plan(phone, settings)
     except CannotNotify as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from sipxconfig_soap.domain.grouping import PHONE_GROUPS
 from sipxconfig_soap.domain.phone_tables import lines, phones, serial_key
 from sipxconfig_soap.domain.tables import among
 from sipxconfig_soap.domain.users import users
@@ -27,19 +28,23 @@ if TYPE_CHECKING:
 def load(connection: sa.Connection, phone_ids: Sequence[int]) -> dict[int, PhoneSnapshot]:
     """The phones with these ids that are there, with their lines, all as of one moment."""
     with_users = lines.outerjoin(users, users.c.id == lines.c.user_id)
+    groups = PHONE_GROUPS.of_entity(phones.c.id)
     rows = connection.execute(
         sa.select(
             phones.c.id,
             phones.c.serial_number,
             phones.c.model_id,
             phones.c.device_version,
+            groups.c.names,
             lines,
             users.c.user_name,
             users.c.sip_password,
             users.c.first_name,
             users.c.last_name,
         )
-        .select_from(phones.outerjoin(with_users, lines.c.phone_id == phones.c.id))
+        .select_from(
+            phones.outerjoin(with_users, lines.c.phone_id == phones.c.id).join(groups, sa.true())
+        )
         .where(among(phones.c.id, phone_ids))
         .order_by(phones.c.id, lines.c.id)
     )
@@ -61,6 +66,7 @@ def _phone(rows: Sequence[sa.Row[Any]]) -> PhoneSnapshot:
         model=MODELS[rows[0].model_id],
         version=rows[0].device_version,
         lines=tuple(_line(row) for row in rows if row.phone_id is not None),
+        groups=tuple(rows[0].names or ()),
     )
 
 

@@ -61,6 +61,8 @@ def provisioning_settings(settings: Settings) -> ProvisioningSettings:
         voicemail_extension=settings.voicemail_extension,
         auth_user=settings.auth_user,
         realm=settings.realm,
+        line_label=settings.line_label,
+        templates=settings.profile_templates,
         sip_proxy=settings.sip_proxy,
     )
 
@@ -154,6 +156,11 @@ class FileLoop(Loop):
     def __init__(self, database: Database, settings: Settings) -> None:
         super().__init__(database, settings)
         self._jobs = files.FileJobs(settings.profile_root, provisioning_settings(settings))
+
+    def close(self) -> None:
+        """Free what is left when the loop has ended."""
+        self._jobs.close()
+        super().close()
 
     def _step(self, listener: Listener) -> bool:
         tasks, endings = self._write(

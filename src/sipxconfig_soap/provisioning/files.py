@@ -40,6 +40,31 @@ def replace(root: Path, path: str, content: bytes) -> None:
         path: of the file, relative to the root; missing folders are made.
         content: all of it.
     """
+    with _written(root, path, content) as (folder, temporary, name):
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def create(root: Path, path: str, content: bytes) -> bool:
+    """Put a file in place like `replace`, but only where none is; one that is there stays.
+
+    Whatever has the name counts as there, such as a link or a folder.
+
+    Returns:
+        Whether it was made.
+    """
+    folders, name = _parts(path)
+    if os.path.lexists(root.joinpath(*folders, name)):
+        return False
+    with _written(root, path, content) as (folder, temporary, name):
+        # A link, since renaming would replace what somebody else has put there meanwhile.
+        made = _link(folder, temporary, name)
+        _unlink(folder, temporary)
+    return made
+
+
+@contextmanager
+def _written(root: Path, path: str, content: bytes) -> Iterator[tuple[int, str, str]]:
+    """Write a temporary file; who takes it over gets the open folder, its name and the true one."""
     folders, name = _parts(path)
     _make_root(root)
     with _folder(root, folders, make=True) as folder:
@@ -47,7 +72,7 @@ def replace(root: Path, path: str, content: bytes) -> None:
         with _locked(folder, temporary, os.O_CREAT) as descriptor:
             try:
                 _write(descriptor, content)
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                yield folder, temporary, name
             except BaseException:
                 _unlink(folder, temporary)
                 raise
@@ -159,6 +184,15 @@ def _write(descriptor: int, content: bytes) -> None:
         left = left[os.write(descriptor, left) :]
     os.fchmod(descriptor, FILE_MODE)
     os.fsync(descriptor)
+
+
+def _link(folder: int, name: str, other: str) -> bool:
+    """Give a file another name; whether that was free."""
+    try:
+        os.link(name, other, src_dir_fd=folder, dst_dir_fd=folder)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _unlink(folder: int, name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sipxconfig_soap.values import WHITE_SPACE, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 MAX_SERIAL = 64
 """Characters of a serial number that is no MAC address (services.md §6)."""
@@ -48,10 +48,20 @@ class RestartTarget(Enum):
     MAC_AOR = "mac-aor"
     FIRST_LINE = "first-line"
     FIRST_LINE_ELSE_MAC_AOR = "first-line, falls back to mac-aor"
-    SERVICE_CONTROL = "service-control"
 
 
-_ANSWERS_CHALLENGE = ", answers a digest challenge"
+SHARED_FILES: Mapping[str, str] = MappingProxyType(
+    {"ciscoIp": "syncinfo.xml", "nt1535": "1.0/0.1.90S/sysconf_2890d_sip.cfg"}
+)
+"""The files, by family, that are the same for all its phones, relative to the profile root."""
+
+_NO_RESTART = {
+    "ciscoplusPhone": (
+        "it takes a restart only with the Call-ID of its own registration, which only the "
+        "registrar knows"
+    )
+}
+"""Why phones of a family cannot be restarted, where more is known than that they cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +81,6 @@ class Model:
         profile_file: the file the phone fetches, with placeholders; see `profile_path`.
         restart_supported: whether it can be told to restart.
         restart_target: where that is sent; None when it cannot.
-        answers_challenge: whether we answer its demand for a digest when it is told to.
         external_lines_supported: for information; external lines are never refused for it.
         documented: whether sipXconfig's documentation lists the id.
         same_as: the model that this id is another name of.
@@ -89,15 +98,25 @@ class Model:
     profile_file: str
     restart_supported: bool
     restart_target: RestartTarget | None
-    answers_challenge: bool
     external_lines_supported: bool
     documented: bool
     same_as: str | None
+
+    def __reduce__(self) -> tuple[Callable[[str], Model], tuple[str]]:
+        """For the way from one process to another, which has the table too."""
+        return _by_id, (self.model_id,)
 
     @property
     def is_mac(self) -> bool:
         """Whether its serial number is a MAC address: twelve hex digits."""
         return self.serial_pattern.pattern == _MAC_PATTERN
+
+    @property
+    def no_restart(self) -> str:
+        """Why it cannot be restarted: a clause for the job."""
+        why = _NO_RESTART.get(self.family)
+        about = f"the model {self.model_id} cannot be restarted from here"
+        return about if why is None else f"{about}: {why}"
 
     def clean_serial(self, text: str) -> str | None:
         """The form in which a serial number is stored; None when it is none of this model's.
@@ -108,7 +127,8 @@ class Model:
         cleaned = cleaned_serial(text) if self.is_mac else trim(text)
         if len(cleaned) > MAX_SERIAL or not self.serial_pattern.fullmatch(cleaned):
             return None
-        return cleaned
+        # It is that of no phone (phones.md §3).
+        return None if self.profile_path(cleaned) in SHARED_FILES.values() else cleaned
 
     def max_lines_for(self, version: str | None) -> int:
         """How many lines a phone with this ``deviceVersion`` has."""
@@ -180,7 +200,7 @@ def _load() -> Iterator[tuple[str, Model]]:
 
 
 def _model(row: Mapping[str, str]) -> Model:
-    target = row["restart_target"].removesuffix(_ANSWERS_CHALLENGE)
+    target = row["restart_target"]
     return Model(
         model_id=row["model_id"],
         label=row["label"],
@@ -195,7 +215,6 @@ def _model(row: Mapping[str, str]) -> Model:
         profile_file=row["profile_file"],
         restart_supported=row["restart_supported"] == "true",
         restart_target=RestartTarget(target) if target else None,
-        answers_challenge=target != row["restart_target"],
         external_lines_supported=row["external_lines_supported"] == "true",
         documented=row["documented"] == "yes",
         same_as=row["same_as"] or None,
@@ -218,6 +237,11 @@ _NAMES = {name.lower(): name for name in MODELS} | {
     old.lower(): model_id for old, model_id in _RENAMED.items()
 }
 """What a model may be called, in lower case, and its id."""
+
+
+def _by_id(model_id: str) -> Model:
+    return MODELS[model_id]
+
 
 DEVICE_VERSIONS: frozenset[str] = frozenset(
     version for model in MODELS.values() for version in model.versions

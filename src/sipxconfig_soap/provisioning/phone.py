@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sipxconfig_soap.provisioning.models import Model
 
 
@@ -60,12 +62,14 @@ class PhoneSnapshot:
         model: the row of the model table.
         version: the ``deviceVersion``; None for none.
         lines: in their order; the first is line 1.
+        groups: names of the groups that it is in, in the order that findPhone shows.
     """
 
     serial: str
     model: Model
     version: str | None = None
     lines: tuple[LineSnapshot, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def first_internal(self) -> InternalLine | None:
@@ -84,6 +88,8 @@ class ProvisioningSettings:
         auth_user: whether phones of some families log in as ``userName/serial``
             ("instrument"), which the sipXecs registrar learns the instrument from.
         realm: which challenges our registrar asks passwords with; None for the SIP domain.
+        line_label: whether the key of a line shows its user or its name.
+        templates: directory of the administrator's own templates; None for none.
         sip_proxy: where restarts are sent, ``host[:port]``; None for the domain's address.
     """
 
@@ -92,4 +98,6 @@ class ProvisioningSettings:
     voicemail_extension: str = "101"
     auth_user: Literal["instrument", "plain"] = "instrument"
     realm: str | None = None
+    line_label: Literal["user", "name"] = "user"
+    templates: Path | None = None
     sip_proxy: str | None = None

@@ -60,7 +60,6 @@ class Request:
     def encode(self) -> bytes:
         """The request as it goes onto the wire."""
         notification, sender = self.notification, _host_port(*self.local)
-        body = notification.body.encode()
         headers = [
             ("Via", f"SIP/2.0/UDP {sender};branch={self.branch};rport"),
             ("Max-Forwards", "70"),
@@ -69,19 +68,17 @@ class Request:
             ("Call-ID", self.identity.call_id),
             ("CSeq", f"{self.cseq} {METHOD}"),
             ("Contact", f"<sip:{sender}>"),
-            ("Event", notification.event),
+            ("Event", "check-sync"),
             ("Subscription-State", "active"),
         ]
         if notification.proxy is not None:
             headers.insert(1, ("Route", f"<sip:{notification.proxy};lr>"))
         if self.authorization is not None:
             headers.append(self.authorization)
-        if notification.content_type is not None:
-            headers.append(("Content-Type", notification.content_type))
-        headers.append(("Content-Length", str(len(body))))
+        headers.append(("Content-Length", "0"))
         lines = [f"{METHOD} {notification.target} SIP/2.0"]
         lines += [f"{name}: {value}" for name, value in headers]
-        return "\r\n".join([*lines, "", ""]).encode() + body
+        return "\r\n".join([*lines, "", ""]).encode()
 
 
 def _host_port(host: str, port: int) -> str:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 SIP_PORT = 5060
 
-_SERVICE_CONTROL_BODY = "action=reset\r\nRegisterCallId={}\r\n"
-
 
 class CannotNotify(Exception):
     """There is no address to send a phone's restart to; the text says why."""
@@ -46,18 +44,13 @@ class Notification:
         target: the SIP URI of the phone.
         domain: the SIP domain, in whose name it is sent.
         proxy: ``host[:port]`` it is sent through; None: it is sent to the domain's address.
-        event: the value of the header Event.
-        content_type: of the body; None without one.
-        body: may be empty.
-        credentials: for phones whose challenge is answered; None for others.
+        credentials: what answers a challenge; None for a phone without a line of a user, since
+            the password of an external line is none of our proxy's business.
     """
 
     target: str
     domain: str
     proxy: str | None = None
-    event: str = "check-sync"
-    content_type: str | None = None
-    body: str = ""
     credentials: Credentials | None = None
 
     @property
@@ -76,7 +69,7 @@ def plan(phone: PhoneSnapshot, settings: ProvisioningSettings) -> Notification:
     """
     target = phone.model.restart_target
     if target is None:
-        raise CannotNotify(f"a {phone.model.model_id} cannot be told to restart")
+        raise CannotNotify(phone.model.no_restart)
     line = phone.first_internal
     proxy, domain = settings.sip_proxy, settings.domain
     if target is RestartTarget.MAC_AOR or (
@@ -89,19 +82,7 @@ def plan(phone: PhoneSnapshot, settings: ProvisioningSettings) -> Notification:
         )
     else:
         uri = f"sip:{line.user_name}@{domain}"
-    credentials = None
-    if line is not None and phone.model.answers_challenge:
-        credentials = _credentials(line, phone, settings)
-    if target is RestartTarget.SERVICE_CONTROL:
-        return Notification(
-            target=uri,
-            domain=domain,
-            proxy=proxy,
-            event="service-control",
-            content_type="text/plain",
-            body=_SERVICE_CONTROL_BODY,
-            credentials=credentials,
-        )
+    credentials = None if line is None else _credentials(line, phone, settings)
     return Notification(target=uri, domain=domain, proxy=proxy, credentials=credentials)
 
 

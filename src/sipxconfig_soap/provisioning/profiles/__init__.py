@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sipxconfig_soap.provisioning.profiles.render import ProfileFile, render
+from sipxconfig_soap.provisioning.profiles.own import OwnTemplateError, Unreadable
+from sipxconfig_soap.provisioning.profiles.render import ProfileFile, render, shared_file
+from sipxconfig_soap.provisioning.profiles.renderer import Renderer
 from sipxconfig_soap.provisioning.profiles.values import CannotCarry
 
-__all__ = ["CannotCarry", "ProfileFile", "render"]
+__all__ = [
+    "CannotCarry",
+    "OwnTemplateError",
+    "ProfileFile",
+    "Renderer",
+    "Unreadable",
+    "render",
+    "shared_file",
+]

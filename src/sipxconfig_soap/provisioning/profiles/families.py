@@ -161,6 +161,12 @@ _UNPUBLISHED = dict.fromkeys(("karel", "karel-ip11x", "acmePhone"), Family(_line
 FAMILIES = _PUBLIC | _UNPUBLISHED
 """All families."""
 
+SHARED = {
+    "ciscoIp": Form("shared/ciscoip-syncinfo", formats.xml),
+    "nt1535": Form("shared/nt1535-sysconf", formats.Bare()),
+}
+"""The forms of files that are the same for all phones of a family."""
+
 _MODELS: tuple[tuple[str, Family], ...] = (
     # Models that are unlike their family. The first pattern that fits the modelId counts.
     ("cisco18x", Family(_CISCO_ATA, one_server=True, limits=_CISCO_ATA_LIMITS)),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from sipxconfig_soap.provisioning.profiles import formats
-from sipxconfig_soap.provisioning.profiles.families import Family, Form, family_of
+from sipxconfig_soap.provisioning.models import SHARED_FILES
+from sipxconfig_soap.provisioning.profiles.environment import Written, extended, shipped
+from sipxconfig_soap.provisioning.profiles.families import SHARED, Family, Form, family_of
+from sipxconfig_soap.provisioning.profiles.own import PARENT, OwnTemplateError, blame, joined
 from sipxconfig_soap.provisioning.profiles.values import (
     Account,
     CannotCarry,
@@ -19,15 +18,14 @@ from sipxconfig_soap.provisioning.profiles.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
 
+    from sipxconfig_soap.provisioning.models import Model
     from sipxconfig_soap.provisioning.phone import PhoneSnapshot, ProvisioningSettings
+    from sipxconfig_soap.provisioning.profiles.own import Layer
 
 SIP_PORT = 5060
 """Where SIP servers listen unless something else is said."""
-
-SHORT_LINE = 79
-"""The longest line that a Nortel 11xx reads, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +44,20 @@ class ProfileFile:
         return f"ProfileFile({self.path!r}, {len(self.content)} bytes)"
 
 
-class _Written(str):
-    """A text that has been escaped already, or needs no escape."""
+def render(
+    phone: PhoneSnapshot,
+    settings: ProvisioningSettings,
+    own: Sequence[tuple[Layer, ...]] | None = None,
+) -> tuple[ProfileFile, ...]:
+    """The files of a phone, first the one that is shown of them.
 
-    __slots__ = ()
-
-
-def render(phone: PhoneSnapshot, settings: ProvisioningSettings) -> tuple[ProfileFile, ...]:
-    """The files of a phone: first the one with the lines, then those that name it.
+    Args:
+        phone: the phone.
+        settings: what is the same for all phones.
+        own: the administrator's templates for each file; None for none.
 
     Raises:
+        OwnTemplateError: one of them cannot be used.
         CannotCarry: some value does not fit into the phone's file, or two lines have servers where
             the phone has one for all; nothing must be left of an older file then.
         ValueError: the serial number is none of the model's, so no safe file name.
@@ -68,11 +70,11 @@ def render(phone: PhoneSnapshot, settings: ProvisioningSettings) -> tuple[Profil
     limit = model.max_lines_for(phone.version)
     unused = [unused_account(number) for number in range(len(lines) + 1, limit + 1)]
     context = {
-        "serial": _Written(phone.serial),
-        # What templates may ask for, and not write.
+        "serial": Written(phone.serial),
         "family": model.family,
         "model": model.model_id,
         "version": phone.version,
+        "groups": phone.groups,
         "domain": Value(settings.domain, 1, "registrationServer"),
         "lines": lines,
         "unused": unused,
@@ -80,15 +82,36 @@ def render(phone: PhoneSnapshot, settings: ProvisioningSettings) -> tuple[Profil
         "first": lines[0] if lines else unused_account(1),
         "many_lines": limit > 1,
     }
+    paths = model.profile_paths(phone.serial)
     return tuple(
-        ProfileFile(path, _rendered(form, context))
-        for path, form in zip(model.profile_paths(phone.serial), family.forms, strict=True)
+        ProfileFile(path, _extended(form, layers, context) if layers else _shipped(form, context))
+        for path, form, layers in zip(paths, family.forms, own or [()] * len(paths), strict=True)
     )
 
 
-def _rendered(form: Form, context: Mapping[str, object]) -> bytes:
-    template = _environment(form.escape).get_template(f"{form.template}.j2")
-    return template.render(context).encode()
+def shared_file(model: Model, settings: ProvisioningSettings) -> ProfileFile | None:
+    """The file that is the same for all phones of a model's family, if they have one."""
+    path = SHARED_FILES.get(model.family)
+    if path is None:
+        return None
+    context = {
+        "domain": Value(settings.domain, 1, "registrationServer"),
+        "port": settings.registrar_port or SIP_PORT,
+    }
+    return ProfileFile(path, _shipped(SHARED[model.family], context))
+
+
+def _shipped(form: Form, context: Mapping[str, object]) -> bytes:
+    return shipped(form.template, form.escape).render(context).encode()
+
+
+def _extended(form: Form, own: tuple[Layer, ...], context: Mapping[str, object]) -> bytes:
+    try:
+        return joined(extended(form, own).generate({**context, PARENT: PARENT}), own).encode()
+    except (CannotCarry, OwnTemplateError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the template is to blame
+        raise blame(error, own) from None
 
 
 def _accounts(
@@ -105,6 +128,8 @@ def _accounts(
         _check_one_server(found)
     if family.home_server:
         _check_home_server(found, settings)
+    if settings.line_label == "name":
+        found = [replace(each, label=each.name) for each in found]
     if family.apostrophes:
         found = [
             replace(each, name=_apostrophes(each.name), label=_apostrophes(each.label))
@@ -137,53 +162,3 @@ def _check_home_server(accounts: list[Account], settings: ProvisioningSettings) 
 
 def _apostrophes(name: Value) -> Value:
     return Value(name.replace('"', "'"), name.line, name.field)
-
-
-@cache
-def _environment(escape: Callable[[str], str]) -> Environment:
-    """Templates of one format: nothing gets into a file but through the rule of the format."""
-    carry, carry_quoted = _carried(escape), _carried(formats.quoted)
-
-    def finalize(value: object) -> str:
-        if isinstance(value, Value):
-            return carry(value)
-        if isinstance(value, _Written | int):
-            return str(value)
-        # A text put together in a template has lost what it was made of, and its escape.
-        raise TypeError(f"a template writes a {type(value).__name__}")
-
-    def entry(value: Value, key: str) -> str:
-        written = f"{key} {carry(value)}"
-        if len(written) > SHORT_LINE:
-            raise CannotCarry(
-                value.line, value.field, f"makes a line of more than {SHORT_LINE} characters"
-            )
-        return _Written(written)
-
-    environment = Environment(
-        loader=PackageLoader("sipxconfig_soap.provisioning.profiles"),
-        autoescape=False,  # noqa: S701 - finalize escapes, in every format and not only XML
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        auto_reload=False,
-    )
-    environment.filters["quoted"] = lambda value: _Written(carry_quoted(value))
-    environment.filters["entry"] = entry
-    environment.filters["two_digits"] = lambda number: _Written(f"{number:02d}")
-    return environment
-
-
-def _carried(escape: Callable[[str], str]) -> Callable[[Value], str]:
-    """A rule that blames line and field."""
-
-    def carry(value: Value) -> str:
-        try:
-            return escape(value)
-        except formats.Unfit as reason:
-            # Without the cause: nothing of the value may show in a traceback.
-            raise CannotCarry(value.line, value.field, str(reason)) from None
-
-    return carry

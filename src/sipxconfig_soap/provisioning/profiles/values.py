@@ -29,6 +29,11 @@ class CannotCarry(Exception):
         super().__init__(f"line {line}: {field} {reason}")
         self.line = line
         self.field = field
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[CannotCarry], tuple[int, str, str]]:
+        """For the way from one process to another."""
+        return type(self), (self.line, self.field, self.reason)
 
 
 class Value(str):
