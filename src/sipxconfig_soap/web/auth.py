@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from sipxconfig_soap.db import availability, change
+from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.transactions import change
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from sipxconfig_soap.web.responses import Refusal, plain
 
