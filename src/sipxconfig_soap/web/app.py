@@ -6,7 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident
+from sipxconfig_soap.domain.known_addresses import KnownAddresses
 from sipxconfig_soap.domain.rules import Rules
+from sipxconfig_soap.domain.untrusted_proxies import UntrustedProxies
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.services import build_endpoints
 from sipxconfig_soap.services.call import Call
@@ -46,6 +48,11 @@ if TYPE_CHECKING:
 
 _READ = "GET, HEAD, OPTIONS"
 _CALL = f"{_READ}, POST"
+_IN_THE_OPEN = "Plain HTTP is not allowed from other machines: use https."
+_NOT_BELIEVED = (
+    "This request was forwarded by a proxy that is not trusted, so nobody knows whether it came by "
+    "https: SIPXCONFIG_TRUSTED_PROXIES must name the proxy."
+)
 _ENTRANCES = frozenset({"/", "/sipxconfig", "/sipxconfig/"})
 
 
@@ -61,7 +68,9 @@ class _Edge:
         self._rules = Rules.from_settings(settings)
         self._endpoints = build_endpoints(settings)
         self._pages = Pages(self._endpoints)
-        self._gate = Gate(settings.realm, Throttle(), VerifiedLogins())
+        known = KnownAddresses(database)
+        self._gate = Gate(settings.realm, Throttle(), VerifiedLogins(), known)
+        self._untrusted = UntrustedProxies(database)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         exchange = Exchange(Request(environ, self._settings))
@@ -96,8 +105,11 @@ class _Edge:
             exchange.route = path
             exchange.log_level = logging.DEBUG
             return _resource(request) or health.answer(path, self._database)
-        if self._settings.require_https and request.in_the_open:
-            return plain(403, "Plain HTTP is not allowed from other machines: use https.")
+        disbelieved = request.disbelieved
+        if disbelieved:
+            self._untrusted.noticed(request.address)
+        if self._settings.require_https and (request.in_the_open or disbelieved):
+            return plain(403, _NOT_BELIEVED if disbelieved else _IN_THE_OPEN)
         if path == SERVICES or path.startswith(f"{SERVICES}/"):
             return self._services(exchange, path[len(SERVICES) + 1 :])
         if path not in _ENTRANCES:
