@@ -37,6 +37,7 @@ from sipxconfig_soap.web.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     import sqlalchemy as sa
@@ -56,15 +57,22 @@ _NOT_BELIEVED = (
 _ENTRANCES = frozenset({"/", "/sipxconfig", "/sipxconfig/"})
 
 
-def create_app(settings: Settings, database: Database) -> WSGIApplication:
-    """The application of one process."""
-    return _Edge(settings, database)
+def create_app(settings: Settings, database: Database, *, worker: bool = False) -> WSGIApplication:
+    """The application of one process.
+
+    Args:
+        settings: what the administrator decided.
+        database: of this process.
+        worker: whether a worker for the jobs runs beside the server.
+    """
+    return _Edge(settings, database, settings.profile_root if worker else None)
 
 
 class _Edge:
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, profile_root: Path | None) -> None:
         self._settings = settings
         self._database = database
+        self._profile_root = profile_root
         self._rules = Rules.from_settings(settings)
         self._endpoints = build_endpoints(settings)
         self._pages = Pages(self._endpoints)
@@ -104,7 +112,7 @@ class _Edge:
         if path in health.PATHS:
             exchange.route = path
             exchange.log_level = logging.DEBUG
-            return _resource(request) or health.answer(path, self._database)
+            return _resource(request) or health.answer(path, self._database, self._profile_root)
         disbelieved = request.disbelieved
         if disbelieved:
             self._untrusted.noticed(request.address)
