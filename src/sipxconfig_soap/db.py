@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap import prepared
 from sipxconfig_soap.availability import availability
+from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.transactions import change, with_transactions
 
 if TYPE_CHECKING:
@@ -114,8 +115,19 @@ def stream(
     Raises:
         Unavailable: the database is away; also while rows are being fetched.
     """
-    with availability():
-        with_transactions(connection)
-        options = {"stream_results": True, "yield_per": PIECE}
-        with connection.begin():
-            yield from connection.execute(statement, parameters, execution_options=options)
+    given_up = False
+    try:
+        with availability():
+            with_transactions(connection)
+            options = {"stream_results": True, "yield_per": PIECE}
+            with connection.begin():
+                rows = connection.execute(statement, parameters, execution_options=options)
+                try:
+                    yield from rows
+                except GeneratorExit:
+                    given_up = True
+                    raise
+    except Unavailable:
+        # That the rest is not there either is nothing to tell.
+        if not given_up:
+            raise
