@@ -17,6 +17,7 @@ import pytest
 
 from sipxconfig_soap import management
 from sipxconfig_soap.management import Health, serving
+from sipxconfig_soap.server import CannotListen, check_address
 from sipxconfig_soap.settings import Settings, SettingsError
 from sipxconfig_soap.web.app import create_app
 from tests.support.hostile import USERS, XML
@@ -101,6 +102,15 @@ def test_a_main_process_that_is_killed_leaves_its_port(run_server: Run) -> None:
         # Whatever the processes for clients are still at.
         with pytest.raises(ConnectionRefusedError):
             get(url, "/healthz")
+
+
+def test_a_taken_port_is_told_with_the_option_to_change() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        settings = Settings.load({}, bind="127.0.0.1:0", management_bind=bind)
+        with pytest.raises(CannotListen, match=f"^Cannot listen on {bind}") as caught:
+            check_address(settings)
+    assert caught.value.option == "--management-bind"
 
 
 def test_it_needs_a_port_of_its_own() -> None:

@@ -79,7 +79,15 @@ _PIECE = 64 * 1024
 
 
 class CannotListen(OSError):
-    """The address to listen on cannot be had."""
+    """An address to listen on cannot be had.
+
+    Attributes:
+        option: of ``serve`` that names it.
+    """
+
+    def __init__(self, sentence: str, option: str) -> None:
+        super().__init__(sentence)
+        self.option = option
 
 
 def check_address(settings: Settings) -> None:
@@ -90,12 +98,12 @@ def check_address(settings: Settings) -> None:
     Raises:
         CannotListen: one is not; the text says why.
     """
-    for bind in (settings.bind, settings.management_bind):
-        if bind is not None:
-            _check(bind)
+    _check(settings.bind, "--bind")
+    if settings.management_bind is not None:
+        _check(settings.management_bind, "--management-bind")
 
 
-def _check(bind: str) -> None:
+def _check(bind: str, option: str) -> None:
     until = time.monotonic() + ORPHAN_SECONDS
     while True:
         try:
@@ -104,7 +112,7 @@ def _check(bind: str) -> None:
             if error.errno != errno.EADDRINUSE or time.monotonic() > until:
                 known = error.errno if error.errno in errno.errorcode else None
                 reason = os.strerror(known) if known else "there is no such address"
-                raise CannotListen(f"Cannot listen on {bind}: {reason}.") from error
+                raise CannotListen(f"Cannot listen on {bind}: {reason}.", option) from error
             time.sleep(0.1)
         else:
             return

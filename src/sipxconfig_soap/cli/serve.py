@@ -71,7 +71,7 @@ def serve(*, worker: bool, **options: Any) -> None:
         server.check_address(settings)
     except server.CannotListen as error:
         raise click.ClickException(
-            f"{error} Choose another address with --bind or --management-bind."
+            f"{error} Choose another address with {error.option}."
         ) from error
     with database_url(settings, create=True, keep=True) as url:
         made_up = _prepare(settings, url)
