@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from sipxconfig_soap import db
-from sipxconfig_soap.db import PIECE, SESSION, Database, availability, change, stream
+from sipxconfig_soap import db, transactions
+from sipxconfig_soap.availability import availability
+from sipxconfig_soap.db import PIECE, SESSION, Database, stream
 from sipxconfig_soap.domain.grouping import branches
 from sipxconfig_soap.errors import Unavailable
-from tests.support.logs import events
+from sipxconfig_soap.transactions import change
+from tests.support.logs import events, printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,6 +109,31 @@ def test_who_finds_none_free_is_told_and_so_is_the_log(
     assert pid(small)
 
 
+def test_the_log_has_the_reason_of_postgresql_and_nothing_of_the_url(
+    small: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = sa.select(sa.func.pg_terminate_backend(sa.func.pg_backend_pid()))
+    with pytest.raises(Unavailable):
+        small.change(lambda connection: connection.scalar(ended))
+    away = Database("postgresql://boss:hush-4711@127.0.0.1:1/secrets")
+    with pytest.raises(Unavailable):
+        away.connect()
+
+    def wait(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL statement_timeout TO '10ms'")
+        connection.execute(sa.select(sa.func.pg_sleep(5), sa.literal("hush-4711")))
+
+    with pytest.raises(Unavailable):
+        small.change(wait)
+    told = [(each["sqlstate"], each["reason"]) for each in events(caplog)]
+    assert told == [
+        (None, "server closed the connection unexpectedly"),
+        (None, "Connection refused"),
+        ("57014", "canceling statement due to statement timeout"),
+    ]
+    assert not [word for word in ("boss", "hush", "secrets") if word in printed(caplog)]
+
+
 def test_a_stream_that_is_given_up_gives_its_connection_back(small: Database) -> None:
     long = sa.select(sa.func.generate_series(1, 3 * PIECE))
     for _ in range(5):
@@ -171,7 +198,7 @@ def test_a_change_that_lost_a_race_begins_anew(small: Database) -> None:
 def test_a_race_that_is_lost_each_time_is_not_run_for_ever(
     small: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "ATTEMPTS", 3)
+    monkeypatch.setattr(transactions, "ATTEMPTS", 3)
     tries: list[int] = []
 
     def change(connection: sa.Connection) -> None:

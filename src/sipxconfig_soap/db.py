@@ -1,31 +1,24 @@
 """The database: one engine per process, one connection per request, and the ways to use it.
 
 A read is one statement on a connection in autocommit, and so one snapshot; a long list comes from a
-server-side cursor, which is a snapshot too; a change is one transaction that is tried again when it
-lost a race, so that the second try meets the winner's rows and says so.
+server-side cursor, which is a snapshot too; a change is one transaction (`transactions.change`).
 """
 
 from __future__ import annotations
 
-import random
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psycopg2
 import sqlalchemy as sa
-import structlog
-from sqlalchemy import exc
 
 from sipxconfig_soap import prepared
+from sipxconfig_soap.availability import availability
 from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.transactions import change, with_transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
-
-_logger = structlog.stdlib.get_logger(__name__)
 
 CONNECT_TIMEOUT = 5
 """Seconds to wait for a connection to be made, or to come free."""
@@ -45,15 +38,6 @@ SESSION = {
 
 PIECE = 500
 """Rows of a list that are fetched at a time."""
-
-ATTEMPTS = 5
-"""How often a change is tried when it loses races."""
-
-_LOST_RACES = frozenset({"23503", "23505", "23P01", "40001", "40P01"})
-"""SQLSTATEs of a race lost: a foreign key gone, a value taken, a conflict, a deadlock."""
-
-_DEAD = (psycopg2.OperationalError, psycopg2.InterfaceError)
-_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, *_DEAD)
 
 
 class Database:
@@ -118,32 +102,6 @@ class Database:
         self.reads.dispose()
 
 
-def change(connection: sa.Connection, work: Callable[[sa.Connection], T]) -> T:
-    """Do some work in one transaction; do it again when it loses a race.
-
-    Args:
-        connection: in autocommit until now.
-        work: gets the connection; is called again after a lost race, on a clean slate.
-
-    Raises:
-        Unavailable: the database is away, or it found a deadlock at every try.
-    """
-    with availability():
-        _with_transactions(connection)
-        for attempt in range(1, ATTEMPTS):
-            try:
-                with connection.begin():
-                    return work(connection)
-            except exc.DBAPIError as error:
-                # Only because another one came first.
-                if _sqlstate(error) not in _LOST_RACES:
-                    raise
-            # Two that block each other should not meet again in step.
-            time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  no secret
-        with connection.begin():
-            return work(connection)
-
-
 def stream(
     connection: sa.Connection, statement: sa.Select[Any], parameters: Mapping[str, Any]
 ) -> Iterator[sa.Row[Any]]:
@@ -157,40 +115,19 @@ def stream(
     Raises:
         Unavailable: the database is away; also while rows are being fetched.
     """
-    with availability():
-        _with_transactions(connection)
-        options = {"stream_results": True, "yield_per": PIECE}
-        with connection.begin():
-            yield from connection.execute(statement, parameters, execution_options=options)
-
-
-def _with_transactions(connection: sa.Connection) -> None:
-    # Ends what SQLAlchemy calls a transaction though PostgreSQL knows of none.
-    connection.commit()
+    given_up = False
     try:
-        connection.execution_options(isolation_level="READ COMMITTED")
-    except _DEAD:
-        # It has died since it was asked whether it lives; SQLAlchemy does not notice it here.
-        connection.invalidate()
-        raise
-
-
-@contextmanager
-def availability() -> Iterator[None]:
-    """Turn the many faces of a database that is away into `Unavailable`, and log which it was."""
-    try:
-        yield
-    except (exc.DBAPIError, exc.TimeoutError, psycopg2.Error) as error:
-        if not isinstance(error, _AWAY) and not getattr(error, "connection_invalidated", False):
+        with availability():
+            with_transactions(connection)
+            options = {"stream_results": True, "yield_per": PIECE}
+            with connection.begin():
+                rows = connection.execute(statement, parameters, execution_options=options)
+                try:
+                    yield from rows
+                except GeneratorExit:
+                    given_up = True
+                    raise
+    except Unavailable:
+        # That the rest is not there either is nothing to tell.
+        if not given_up:
             raise
-        _logger.warning(
-            "database unavailable",
-            kind=type(error).__name__,
-            sqlstate=_sqlstate(error),
-        )
-        raise Unavailable from error
-
-
-def _sqlstate(error: Exception) -> str | None:
-    state: str | None = getattr(getattr(error, "orig", error), "pgcode", None)
-    return state

@@ -54,6 +54,10 @@ class Unavailable(Exception):
     """The database cannot serve just now; the same request may succeed later."""
 
 
+class OutcomeUnknown(Unavailable):
+    """The database went away inside COMMIT and stayed away: nobody knows whether it was done."""
+
+
 class Problems:
     """Collects every problem of one request, so that none has to be sent twice to learn all.
 
@@ -236,3 +240,15 @@ def unknown_ring_type(field: str, value: str) -> Problem:
 def protected_user(field: str, entity: str, what: str, value: str | None = None) -> Problem:
     """Something that the built-in administrator does not allow."""
     return _problem("protectedUser", field, value, what, entity=entity)
+
+
+def outcome_unknown() -> Problem:
+    """The database was lost inside COMMIT, and nobody could say in time what became of it."""
+    return Problem(
+        "outcomeUnknown",
+        None,
+        None,
+        None,
+        "The database was lost at the end of the change, and it is not known whether the change "
+        "was made. Look before you send it again.",
+    )

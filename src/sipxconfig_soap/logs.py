@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -23,6 +24,7 @@ from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import ProcessorFormatter
 
 from sipxconfig_soap.errors import SECRET_FIELDS
+from sipxconfig_soap.log_stream import PatientStream
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -60,7 +62,7 @@ def setup(level: str, form: LogFormat = "logfmt", stream: TextIO | None = None) 
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(_patient(stream or sys.stderr))
     handler.setFormatter(formatter(form, colors=handler.stream.isatty()))
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -78,6 +80,14 @@ def setup(level: str, form: LogFormat = "logfmt", stream: TextIO | None = None) 
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     # Alembic tells at every look at the schema how it works.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _patient(stream: TextIO) -> Any:
+    """The stream, or one in its place that does not wait for ever; not all have a descriptor."""
+    try:
+        return PatientStream(stream)
+    except (OSError, ValueError):
+        return stream
 
 
 def formatter(form: LogFormat, *, colors: bool = False) -> ProcessorFormatter:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import socket
 import struct
@@ -17,12 +18,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
-from sipxconfig_soap import incident
+from sipxconfig_soap import descriptors, incident
+from sipxconfig_soap.setting_values import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from sipxconfig_soap.settings import Settings
 
     Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 RECEIVE_SECONDS = 15.0
 """How long the server waits for a client's next bytes."""
@@ -46,6 +51,16 @@ KEEP_ALIVE_SECONDS = 30
 
 GRACEFUL_SECONDS = 30
 """How long requests may take that are being answered when the server is told to stop."""
+
+CUT_SECONDS = 3
+"""How long before that what is still being answered is cut off, so that the log has a line of it.
+"""
+
+ORPHAN_SECONDS = 3.0
+"""How long a start waits for a port that processes hold which have lost their main process."""
+
+FULL_SECONDS = 1.0
+"""How long no clients are accepted when there are no descriptors left for them."""
 
 LINGER_SECONDS = 5.0
 """How long a client may still send on a connection on which it is sent nothing more."""
@@ -64,26 +79,51 @@ _PIECE = 64 * 1024
 
 
 class CannotListen(OSError):
-    """The address to listen on cannot be had."""
+    """An address to listen on cannot be had.
+
+    Attributes:
+        option: of ``serve`` that names it.
+    """
+
+    def __init__(self, sentence: str, option: str) -> None:
+        super().__init__(sentence)
+        self.option = option
 
 
 def check_address(settings: Settings) -> None:
-    """Find out whether the address is free, before anything else is started.
+    """Find out whether the addresses are free, before anything else is started.
+
+    Processes whose main process was killed may still hold one for a moment.
 
     Raises:
-        CannotListen: it is not; the text says why.
+        CannotListen: one is not; the text says why.
     """
-    host, port = settings.address
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        known = error.errno if error.errno in errno.errorcode else None
-        reason = os.strerror(known) if known else "there is no such address"
-        raise CannotListen(f"Cannot listen on {settings.bind}: {reason}.") from error
+    _check(settings.bind, "--bind")
+    if settings.management_bind is not None:
+        _check(settings.management_bind, "--management-bind")
+
+
+def _check(bind: str, option: str) -> None:
+    until = time.monotonic() + ORPHAN_SECONDS
+    while True:
+        try:
+            _try(*host_and_port(bind))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                known = error.errno if error.errno in errno.errorcode else None
+                reason = os.strerror(known) if known else "there is no such address"
+                raise CannotListen(f"Cannot listen on {bind}: {reason}.", option) from error
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _try(host: str, port: int) -> None:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
 
 
 def run(
@@ -103,8 +143,18 @@ def run(
         receive_seconds: see `RECEIVE_SECONDS`.
         send_seconds: see `SEND_SECONDS`.
     """
+    allowed = descriptors.raise_limit()
+    connections = descriptors.connections_for(allowed, settings.threads)
+    if connections < descriptors.CONNECTIONS:
+        _logger.warning(
+            "few file descriptors: a process holds fewer clients than it could",
+            allowed=allowed,
+            clients=connections,
+            usual=descriptors.CONNECTIONS,
+            hint="raise the limit: ulimit -n, LimitNOFILE= of systemd",
+        )
     limits = {socket.SO_RCVTIMEO: receive_seconds, socket.SO_SNDTIMEO: send_seconds}
-    _Gunicorn(settings, build, announce, limits).run()
+    _Gunicorn(settings, build, announce, limits, connections).run()
 
 
 class _Gunicorn(BaseApplication):
@@ -116,11 +166,13 @@ class _Gunicorn(BaseApplication):
         build: Callable[[], Application],
         announce: Callable[[str], None],
         limits: dict[int, float],
+        connections: int,
     ) -> None:
         self._settings = settings
         self._build = build
         self._announce = announce
         self._limits = limits
+        self._connections = connections
         super().__init__()
 
     def load_config(self) -> None:
@@ -130,6 +182,7 @@ class _Gunicorn(BaseApplication):
             "workers": self._settings.workers,
             "threads": self._settings.threads,
             "worker_class": _Worker,
+            "worker_connections": self._connections,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "proc_name": "sipxconfig-soap",
@@ -169,24 +222,65 @@ class _Gunicorn(BaseApplication):
 class _Worker(ThreadWorker):
     """Gunicorn's threaded worker, for clients that come or leave late, or send what is no HTTP."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._answered: set[Any] = set()
+        self._full_until = -math.inf
+        self._cut_at: float | None = None
+
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
         """Accept new clients or not; when the server stops, they are refused at once."""
         alive = self.alive
-        super().set_accept_enabled(enabled and alive)
+        super().set_accept_enabled(enabled and alive and time.monotonic() > self._full_until)
         if not alive:
             for listener in self.sockets:
                 listener.close()
+
+    def accept(self, listener: Any) -> None:
+        """Accept a client; when there is no descriptor for it, clients wait in the system."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in descriptors.EXHAUSTED:
+                raise
+            now = time.monotonic()
+            if now > self._full_until + FULL_SECONDS * 10:
+                _logger.warning("no new clients for now", reason=os.strerror(error.errno))
+            self._full_until = now + FULL_SECONDS
+            self.set_accept_enabled(False)
+
+    def is_parent_alive(self) -> bool:
+        """Whether to go on; without a main process nobody does, and the port is free at once."""
+        there: bool = super().is_parent_alive()
+        if not there:
+            self.alive = False
+        return there
 
     def murder_pending(self) -> None:
         """Close connections that never said anything: late ones, and all when the server stops."""
         if not self.alive:
             for connection in self.pending_conns:
                 connection.timeout = 0.0
+            self._cut_late()
         super().murder_pending()
+
+    def _cut_late(self) -> None:
+        """Shortly before gunicorn kills this process, let no answer go on without a line of it."""
+        now = time.monotonic()
+        if self._cut_at is None:
+            self._cut_at = now + self.cfg.graceful_timeout - CUT_SECONDS
+        if now >= self._cut_at:
+            for connection in list(self._answered):
+                with suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request; the base class would see a client off where all others wait for it."""
-        keep = super().handle(conn)
+        self._answered.add(conn)
+        try:
+            keep = super().handle(conn)
+        finally:
+            self._answered.discard(conn)
         if not keep:
             _see_off(conn.sock)
         return keep
@@ -277,9 +371,12 @@ class _Log(Logger):
         """Log no requests here."""
 
     def exception(self, *_: Any, **__: Any) -> None:
-        """Report without what a client sent; that one has stalled is nothing to report."""
+        """Report without what a client sent; of clients that stall, or that there is no descriptor
+        for, there is nothing to report.
+        """
         error = sys.exc_info()[1]
-        if error is not None and not isinstance(error, BlockingIOError | TimeoutError):
+        full = isinstance(error, OSError) and error.errno in descriptors.EXHAUSTED
+        if error is not None and not full and not isinstance(error, BlockingIOError | TimeoutError):
             incident.report(error)
 
     def reopen_files(self) -> None:

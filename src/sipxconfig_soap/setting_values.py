@@ -162,6 +162,11 @@ def bind(given: str) -> str:
     return given
 
 
+def optional_bind(given: str) -> str | None:
+    """An address to listen on; empty is none."""
+    return bind(given) if given else None
+
+
 def public_url(given: str) -> str | None:
     """A base URL without a slash at its end."""
     if not given:

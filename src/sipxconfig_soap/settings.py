@@ -100,6 +100,12 @@ class Settings:
     bind: str = _row(
         "127.0.0.1:8080", read.bind, "Address and port to listen on; port 0 takes a free one."
     )
+    management_bind: str | None = _row(
+        "",
+        read.optional_bind,
+        "Address and port of `/healthz` and `/readyz` that answer even when no thread is free for "
+        "clients, such as `127.0.0.1:8081`; without it there is none.",
+    )
     workers: int = _row(
         "auto",
         read.workers,
@@ -243,6 +249,9 @@ class Settings:
                 problems.append(str(error))
         if found.get("direct_database_url") and not found.get("database_url"):
             problems.append(f"{PREFIX}DIRECT_DATABASE_URL needs {PREFIX}DATABASE_URL beside it.")
+        watched = found.get("management_bind")
+        if watched and watched == found.get("bind") and not watched.endswith(":0"):
+            problems.append(f"{PREFIX}MANAGEMENT_BIND needs a port of its own, not {PREFIX}BIND's.")
         if problems:
             raise SettingsError(problems)
         found["realm"] = found["realm"] or found["domain"]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 START_SECONDS = 60
 """How long a server may take to start before the test gives up."""
 
+_PROGRAM = "import runpy; runpy.run_module('sipxconfig_soap', run_name='__main__')"
+
 _SERVICES = re.compile(r"Services: (\S+)/sipxconfig/services/")
 
 
@@ -69,9 +71,16 @@ class RunningServer:
 
 @contextmanager
 def serve(
-    directory: Path, environment: Mapping[str, str], *options: str
+    directory: Path, environment: Mapping[str, str], *options: str, before: str = "pass"
 ) -> Iterator[RunningServer]:
-    """Run ``sipxconfig-soap serve`` on a free port until the context ends."""
+    """Run ``sipxconfig-soap serve`` on a free port until the context ends.
+
+    Args:
+        directory: for its data.
+        environment: settings that differ from the usual ones.
+        options: of the command.
+        before: a statement that the process carries out first.
+    """
     base = {name: value for name, value in os.environ.items() if not name.startswith("SIPXCONFIG_")}
     defaults = {
         "SIPXCONFIG_BIND": "127.0.0.1:0",
@@ -80,7 +89,7 @@ def serve(
         "SIPXCONFIG_WORKERS": "2",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "sipxconfig_soap", "serve", *options],
+        [sys.executable, "-c", f"{before}\n{_PROGRAM}", "serve", *options],
         env=base | defaults | dict(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.database import data_dir_option, explain, open_database
+from sipxconfig_soap.cli.output import moment
 from sipxconfig_soap.cli.worker import CONNECTIONS
 from sipxconfig_soap.embedded import EmbeddedError
 from sipxconfig_soap.settings import DEFAULT_DOMAIN, Settings, SettingsError, unknown_variables
@@ -103,6 +104,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield from _schema(connection)
             yield from _own_templates(settings, connection)
             yield _clock(connection)
+            if schema.is_current(connection):
+                yield from _proxies(settings, connection)
     except EmbeddedError as error:
         yield Finding("fail", "database", str(error))
     except DBAPIError as error:
@@ -182,6 +185,21 @@ def _own_templates(settings: Settings, connection: Connection) -> Iterator[Findi
     except Unreadable as error:
         findings = [Finding("fail", "templates", str(error))]
     yield from findings or [Finding("ok", "templates", f"those in {directory} can be used")]
+
+
+def _proxies(settings: Settings, connection: Connection) -> Iterator[Finding]:
+    """Who has sent headers of a proxy to the server without being trusted."""
+    from sipxconfig_soap.domain.untrusted_proxies import seen_lately  # noqa: PLC0415 - tables
+    from sipxconfig_soap.web.forwarded import is_trusted  # noqa: PLC0415
+
+    for address, seen in seen_lately(connection):
+        if not is_trusted(address, settings.trusted_proxies):
+            yield Finding(
+                "warn",
+                "proxies",
+                f"{address} sends X-Forwarded-… headers ({moment(seen)}), which are not believed: "
+                f"if it is your proxy, name it in SIPXCONFIG_TRUSTED_PROXIES",
+            )
 
 
 def _clock(connection: Connection) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,8 @@ from sipxconfig_soap.cli.admin import SUPERADMIN
 from sipxconfig_soap.cli.database import database_url, require_current
 from sipxconfig_soap.cli.output import warn
 from sipxconfig_soap.cli.worker import beside, warn_of_pooler
+from sipxconfig_soap.management import Health, serving
+from sipxconfig_soap.setting_values import host_and_port
 from sipxconfig_soap.settings import (
     DEFAULT_DOMAIN,
     SETTINGS,
@@ -22,7 +24,7 @@ from sipxconfig_soap.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sipxconfig_soap.db import Database
 
@@ -68,7 +70,9 @@ def serve(*, worker: bool, **options: Any) -> None:
     try:
         server.check_address(settings)
     except server.CannotListen as error:
-        raise click.ClickException(f"{error} Choose another address with --bind.") from error
+        raise click.ClickException(
+            f"{error} Choose another address with {error.option}."
+        ) from error
     with database_url(settings, create=True, keep=True) as url:
         made_up = _prepare(settings, url)
         if made_up is not None:
@@ -79,11 +83,11 @@ def serve(*, worker: bool, **options: Any) -> None:
             )
         if worker:
             warn_of_pooler(settings)
-        with beside(options) if worker else nullcontext():
+        with _watched(settings) as health, beside(options) if worker else nullcontext():
             server.run(
                 settings,
-                lambda: _build(settings, settings.database_url or url),
-                lambda at: _announce(settings, at),
+                lambda: _build(settings, settings.database_url or url, worker=worker),
+                lambda at: _announce(settings, at, health),
             )
 
 
@@ -113,7 +117,19 @@ def _see_to_schema(settings: Settings, database: Database) -> None:
     require_current(database)
 
 
-def _build(settings: Settings, url: str) -> Any:
+@contextmanager
+def _watched(settings: Settings) -> Iterator[Health]:
+    """Serve the health of the server at an address of its own, where one is set."""
+    health = Health()
+    if settings.management_bind is None:
+        yield health
+        return
+    with serving(host_and_port(settings.management_bind), health) as url:
+        click.echo(f"Management: {url}")
+        yield health
+
+
+def _build(settings: Settings, url: str, *, worker: bool) -> Any:
     """The application of one worker process, with a pool of its own."""
     from sipxconfig_soap.db import Database  # noqa: PLC0415
     from sipxconfig_soap.web.app import create_app  # noqa: PLC0415
@@ -121,9 +137,11 @@ def _build(settings: Settings, url: str) -> Any:
     return create_app(
         settings,
         Database(url, pool_size=settings.threads, prepare_statements=settings.prepare_statements),
+        worker=worker,
     )
 
 
-def _announce(settings: Settings, url: str) -> None:
+def _announce(settings: Settings, url: str, health: Health) -> None:
+    health.url = url
     base = settings.public_url or url.replace("0.0.0.0", "localhost").replace("[::]", "localhost")  # noqa: S104
     click.echo(f"Services: {base}/sipxconfig/services/\nAdministrator: {SUPERADMIN}")

@@ -8,9 +8,11 @@ from sipxconfig_soap.domain import (
     audit,
     call_groups,
     jobs,
+    known_addresses,
     park_orbits,
     permissions,
     phones,
+    untrusted_proxies,
     users,
 )
 from sipxconfig_soap.domain.tables import metadata
@@ -20,9 +22,11 @@ __all__ = [
     "audit",
     "call_groups",
     "jobs",
+    "known_addresses",
     "metadata",
     "park_orbits",
     "permissions",
     "phones",
+    "untrusted_proxies",
     "users",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain.tables import identity, metadata, one_of, text
+from sipxconfig_soap.transactions import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,9 +51,17 @@ class Entry(NamedTuple):
     outcome: str
 
 
-def record(connection: sa.Connection, entry: Entry) -> None:
-    """Write an entry, in the transaction of the change."""
-    connection.execute(audit_log.insert().inline(), entry._asdict())
+_RECORD = audit_log.insert().returning(
+    sa.cast(sa.func.pg_current_xact_id(), sa.Text), audit_log.c.id, audit_log.c.time
+)
+
+
+def record(connection: sa.Connection, entry: Entry) -> Receipt:
+    """Write an entry, in the transaction of the change; the entry tells later if that was done."""
+    transaction, number, when = connection.execute(_RECORD, entry._asdict()).one()
+    # A crash may let another entry have the same number, but not at the same microsecond.
+    mine = (audit_log.c.id == number) & (audit_log.c.time == when)
+    return Receipt(transaction, sa.select(audit_log.c.id).where(mine))
 
 
 def list_entries(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from sipxconfig_soap import incident
-from sipxconfig_soap.db import availability, change
+from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.work import Query, Work
-from sipxconfig_soap.errors import Problems, Refused, Unavailable
+from sipxconfig_soap.errors import OutcomeUnknown, Problems, Refused, Unavailable
+from sipxconfig_soap.transactions import change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.soap.service import Operation
+    from sipxconfig_soap.transactions import Receipt
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -50,25 +52,28 @@ class Call:
 
         Raises:
             Refused: the input is refused, and nothing has been changed.
-            Unavailable: the database is away.
+            Unavailable: the database is away, and nothing has been changed.
+            OutcomeUnknown: it went away at the end of the change.
         """
         if not operation.writes:
             query = Query(self.connection, self.rules, problems)
             with availability():
                 return operation.function(query, *arguments)
         try:
-            touched = change(
+            touched, _ = change(
                 self.connection,
                 lambda connection: self._change(
                     connection, service, operation, arguments, problems
                 ),
+                receipt=lambda changed: changed[1],
             )
         except Refused:
             self._note_failure(service, operation, audit.REFUSED)
             raise
-        except Unavailable:
+        except Unavailable as error:
             # There is nowhere to write it but the log.
-            self._log(service, operation, audit.FAILED)
+            known = not isinstance(error, OutcomeUnknown)
+            self._log(service, operation, audit.FAILED if known else "unknown")
             raise
         except Exception:
             self._note_failure(service, operation, audit.FAILED)
@@ -83,13 +88,13 @@ class Call:
         operation: Operation,
         arguments: tuple[Any, ...],
         problems: Problems,
-    ) -> list[str]:
+    ) -> tuple[list[str], Receipt]:
         """Carry the change out and note it, all in one transaction; it may be run again."""
         work = Work(connection, self.rules, Problems(problems.found))
         operation.function(work, *arguments)
         work.problems.check()
-        audit.record(connection, self._entry(service, operation, work.touched, audit.DONE))
-        return work.touched
+        entry = self._entry(service, operation, work.touched, audit.DONE)
+        return work.touched, audit.record(connection, entry)
 
     def _entry(
         self, service: str, operation: Operation, entities: Sequence[str], outcome: str

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipxconfig_soap import incident
-from sipxconfig_soap.errors import Problems, Refused, Unavailable
+from sipxconfig_soap.errors import OutcomeUnknown, Problems, Refused, Unavailable
 from sipxconfig_soap.soap import faults, writer
 from sipxconfig_soap.soap.encoding import is_encoded, translate
 from sipxconfig_soap.soap.envelope import SOAP11, SOAP12, SoapVersion
@@ -42,7 +42,8 @@ class Caller(Protocol):
 
         Raises:
             Refused: the input is refused; ``problems`` of reading it are among the reasons.
-            Unavailable: the database is away.
+            Unavailable: the database is away, and nothing has been changed.
+            OutcomeUnknown: it went away at the end of a change.
         """
 
 
@@ -138,6 +139,8 @@ class Endpoint:
             raised = fault
         except Refused as refused:
             raised = faults.refusal(refused)
+        except OutcomeUnknown:
+            raised = faults.unknown()
         except Unavailable:
             raised = faults.unavailable()
         except Exception as error:  # noqa: BLE001  the net below every call: reported, answered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipxconfig_soap.errors import Problem, Refused, summary
+from sipxconfig_soap.errors import Problem, Refused, outcome_unknown, summary
 from sipxconfig_soap.soap.envelope import SOAP11, SOAP12, escape
 from sipxconfig_soap.soap.reply import Reply
 from sipxconfig_soap.soap.types import NS
@@ -56,6 +56,12 @@ def unavailable() -> Fault:
     return Fault(UNAVAILABLE, "The database is not available at the moment. Try again shortly.")
 
 
+def unknown() -> Fault:
+    """The fault for a change of which nobody knows whether it was made."""
+    problem = outcome_unknown()
+    return Fault(UNAVAILABLE, problem.sentence, [problem])
+
+
 def internal(reference: str) -> Fault:
     """The fault for anything unforeseen; ``reference`` stands in the log too."""
     return Fault(SERVER, f"Internal error (reference {reference}).")
@@ -66,7 +72,9 @@ def fault_reply(fault: Fault, *, soap12: bool = False) -> Reply:
     version = SOAP12 if soap12 else SOAP11
     body = _soap12_body(fault) if soap12 else _soap11_body(fault)
     content = version.head + body.encode() + version.tail
-    headers = [("Retry-After", str(RETRY_AFTER))] if fault.code == UNAVAILABLE else []
+    # Nobody shall be told to send again what may have been carried out.
+    again = fault.code == UNAVAILABLE and not fault.problems
+    headers = [("Retry-After", str(RETRY_AFTER))] if again else []
     return Reply(_status(fault, soap12=soap12), version.content_type, (content,), headers=headers)
 
 

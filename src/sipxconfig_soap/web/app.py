@@ -6,7 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from sipxconfig_soap import incident
+from sipxconfig_soap.domain.known_addresses import KnownAddresses
 from sipxconfig_soap.domain.rules import Rules
+from sipxconfig_soap.domain.untrusted_proxies import UntrustedProxies
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.services import build_endpoints
 from sipxconfig_soap.services.call import Call
@@ -35,6 +37,7 @@ from sipxconfig_soap.web.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     import sqlalchemy as sa
@@ -46,22 +49,36 @@ if TYPE_CHECKING:
 
 _READ = "GET, HEAD, OPTIONS"
 _CALL = f"{_READ}, POST"
+_IN_THE_OPEN = "Plain HTTP is not allowed from other machines: use https."
+_NOT_BELIEVED = (
+    "This request was forwarded by a proxy that is not trusted, so nobody knows whether it came by "
+    "https: SIPXCONFIG_TRUSTED_PROXIES must name the proxy."
+)
 _ENTRANCES = frozenset({"/", "/sipxconfig", "/sipxconfig/"})
 
 
-def create_app(settings: Settings, database: Database) -> WSGIApplication:
-    """The application of one process."""
-    return _Edge(settings, database)
+def create_app(settings: Settings, database: Database, *, worker: bool = False) -> WSGIApplication:
+    """The application of one process.
+
+    Args:
+        settings: what the administrator decided.
+        database: of this process.
+        worker: whether a worker for the jobs runs beside the server.
+    """
+    return _Edge(settings, database, settings.profile_root if worker else None)
 
 
 class _Edge:
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, profile_root: Path | None) -> None:
         self._settings = settings
         self._database = database
+        self._profile_root = profile_root
         self._rules = Rules.from_settings(settings)
         self._endpoints = build_endpoints(settings)
         self._pages = Pages(self._endpoints)
-        self._gate = Gate(settings.realm, Throttle(), VerifiedLogins())
+        known = KnownAddresses(database)
+        self._gate = Gate(settings.realm, Throttle(), VerifiedLogins(), known)
+        self._untrusted = UntrustedProxies(database)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         exchange = Exchange(Request(environ, self._settings))
@@ -95,9 +112,12 @@ class _Edge:
         if path in health.PATHS:
             exchange.route = path
             exchange.log_level = logging.DEBUG
-            return _resource(request) or health.answer(path, self._database)
-        if self._settings.require_https and request.in_the_open:
-            return plain(403, "Plain HTTP is not allowed from other machines: use https.")
+            return _resource(request) or health.answer(path, self._database, self._profile_root)
+        disbelieved = request.disbelieved
+        if disbelieved:
+            self._untrusted.noticed(request.address)
+        if self._settings.require_https and (request.in_the_open or disbelieved):
+            return plain(403, _NOT_BELIEVED if disbelieved else _IN_THE_OPEN)
         if path == SERVICES or path.startswith(f"{SERVICES}/"):
             return self._services(exchange, path[len(SERVICES) + 1 :])
         if path not in _ENTRANCES:

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from sipxconfig_soap.db import availability, change
+from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.transactions import change
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from sipxconfig_soap.web.responses import Refusal, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import sqlalchemy as sa
 
     from sipxconfig_soap.domain.accounts import Account
+    from sipxconfig_soap.domain.known_addresses import KnownAddresses
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
     from sipxconfig_soap.web.throttle import Throttle
@@ -31,23 +35,29 @@ class Gate:
         realm: what clients are told they log in to.
         throttle: slows down guessing.
         verified: remembers logins that were right.
+        known: the addresses of good logins.
     """
 
-    def __init__(self, realm: str, throttle: Throttle, verified: VerifiedLogins) -> None:
+    def __init__(
+        self, realm: str, throttle: Throttle, verified: VerifiedLogins, known: KnownAddresses
+    ) -> None:
         self._challenge = f'Basic realm="{realm}", charset="UTF-8"'
         self._throttle = throttle
         self._verified = verified
+        self._known = known
 
     def login_of(self, request: Request) -> Credentials:
         """The login in a request, which may be looked at now.
 
         Raises:
-            Refusal: with 401 or 429; the database has not been asked.
+            Refusal: with 401 or 429. The database has not been asked, or no more than whether this
+                address is known where many fail with the name.
+            Unavailable: the database is away.
         """
         login = read_basic(request.header("HTTP_AUTHORIZATION"))
         if login is None:
             raise Refusal(self._unauthorized())
-        _hold(self._throttle.pause(login.counted_as, request.address))
+        self._hold(self._throttle.pause, login, request.address)
         return login
 
     def authenticate(self, login: Credentials, address: str, connection: sa.Connection) -> Account:
@@ -74,6 +84,7 @@ class Gate:
         self._throttle.succeeded(login.counted_as, address)
         if account is None or not account.administrator:
             raise Refusal(plain(403, "This user is not an administrator."))
+        self._known.note(connection, account.id, address)
         return account
 
     def _examine(
@@ -85,7 +96,7 @@ class Gate:
             # While waiting, the same login may have been found right, or its name paused.
             if self._verified.knows(login, stored):
                 return
-            _hold(self._throttle.admit(login.counted_as, address))
+            self._hold(self._throttle.admit, login, address, connection)
             verdict = pins.verify_pin(login.pin, stored)
             if account is None or stored is None or not verdict.ok:
                 self._throttle.failed(login.counted_as, address)
@@ -97,15 +108,30 @@ class Gate:
                 stored = _rehash(login, account, connection)
             self._verified.remember(login, stored)
 
+    def _hold(
+        self,
+        ask: Callable[[str, str], int],
+        login: Credentials,
+        address: str,
+        connection: sa.Connection | None = None,
+    ) -> None:
+        """Refuse an attempt that comes too soon after failed ones."""
+        name = login.counted_as
+        seconds = ask(name, address)
+        # What others do with a name does not concern an address that is known to have it.
+        if (
+            seconds
+            and self._throttle.is_crowded(name)
+            and self._known.includes(name, address, connection)
+        ):
+            self._throttle.recall(name, address)
+            seconds = ask(name, address)
+        if seconds:
+            sentence = f"Too many failed logins. Try again in {seconds} s."
+            raise Refusal(plain(429, sentence, [("Retry-After", str(seconds))]))
+
     def _unauthorized(self) -> Response:
         return plain(401, "Log in as an administrator.", [("WWW-Authenticate", self._challenge)])
-
-
-def _hold(seconds: int) -> None:
-    """Refuse an attempt that comes too soon after failed ones."""
-    if seconds:
-        sentence = f"Too many failed logins. Try again in {seconds} s."
-        raise Refusal(plain(429, sentence, [("Retry-After", str(seconds))]))
 
 
 def _rehash(login: Credentials, account: Account, connection: sa.Connection) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Networks = Sequence[IPv4Network | IPv6Network]
 
 
+# X-Request-ID is not among them: many clients number their requests.
+_HEADERS = tuple(f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PORT"))
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
@@ -43,7 +46,7 @@ def origin_of(environ: WSGIEnvironment, trusted: Networks) -> Origin:
     """Find out who sent a request and to which address."""
     peer = environ.get("REMOTE_ADDR", "")
     direct = Origin(_spelled(peer), environ.get("wsgi.url_scheme", "http"), _host(environ))
-    if not trusted or not _is_trusted(read_address(peer), trusted):
+    if not is_trusted(peer, trusted):
         return direct
     address, proxies = _through_proxies(direct.address, _members(environ, "FOR"), trusted)
     scheme = _from_the_right(_members(environ, "PROTO"), proxies).lower()
@@ -54,6 +57,18 @@ def origin_of(environ: WSGIEnvironment, trusted: Networks) -> Origin:
     if port.isascii() and port.isdigit():
         authority = _with_port(authority, port, scheme)
     return Origin(address, scheme, authority, _request_id(environ))
+
+
+def is_disbelieved(environ: WSGIEnvironment, trusted: Networks) -> bool:
+    """Whether a request has headers of a proxy, and does not come from a trusted one."""
+    if not any(name in environ for name in _HEADERS):
+        return False
+    return not is_trusted(environ.get("REMOTE_ADDR", ""), trusted)
+
+
+def is_trusted(peer: str, trusted: Networks) -> bool:
+    """Whether the address at the other end of a connection is that of a trusted proxy."""
+    return bool(trusted) and _is_trusted(read_address(peer), trusted)
 
 
 def is_loopback(address: str) -> bool:

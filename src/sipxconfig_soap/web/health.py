@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from sipxconfig_soap import schema
+from sipxconfig_soap.directories import why_not_writable
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.web.responses import plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.web.responses import Response
 
@@ -20,8 +23,14 @@ PATIENCE = sa.text("SET LOCAL statement_timeout = '2s'")
 """Who asks wants to know soon; a database that takes longer is not ready."""
 
 
-def answer(path: str, database: Database) -> Response:
-    """Alive is who answers; ready is who can reach a database with the right schema."""
+def answer(path: str, database: Database, profile_root: Path | None) -> Response:
+    """Alive is who answers; ready is who can reach a database with the right schema.
+
+    Args:
+        path: one of the above.
+        database: to be reached.
+        profile_root: of a worker beside this server, which must be able to write there.
+    """
     if path == "/healthz":
         return plain(200, "alive")
     try:
@@ -30,6 +39,10 @@ def answer(path: str, database: Database) -> Response:
         return plain(503, "not ready: the database cannot be reached")
     if not current:
         return plain(503, "not ready: the database schema is not the one of this version")
+    reason = None if profile_root is None else why_not_writable(profile_root)
+    if reason:
+        # Its path is nobody's business who has not logged in.
+        return plain(503, f"not ready: the profile directory cannot be written: {reason}")
     return plain(200, "ready")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus, urlsplit
 
 from sipxconfig_soap.incident import new_reference
-from sipxconfig_soap.web.forwarded import is_loopback, origin_of
+from sipxconfig_soap.web.forwarded import is_disbelieved, is_loopback, origin_of
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
@@ -46,7 +46,10 @@ class Request:
         id: the number of the request, a trusted proxy's or made up.
     """
 
-    __slots__ = ("_public_url", "address", "authority", "environ", "id", "method", "path", "scheme")
+    __slots__ = (
+        *("_public_url", "_trusted", "address", "authority", "environ", "id", "method", "path"),
+        "scheme",
+    )
 
     def __init__(self, environ: WSGIEnvironment, settings: Settings) -> None:
         self.environ = environ
@@ -56,6 +59,7 @@ class Request:
         self.address, self.scheme, self.authority, given = origin
         self.id = given or new_reference()
         self._public_url = settings.public_url
+        self._trusted = settings.trusted_proxies
 
     def header(self, name: str) -> str | None:
         """The value of a header named as WSGI names it, such as ``HTTP_ORIGIN``."""
@@ -73,6 +77,11 @@ class Request:
     def in_the_open(self) -> bool:
         """Whether somebody on the way could have read the request."""
         return self.scheme != "https" and not is_loopback(self.address)
+
+    @property
+    def disbelieved(self) -> bool:
+        """Whether somebody who is no trusted proxy has sent the headers of one."""
+        return is_disbelieved(self.environ, self._trusted)
 
     @property
     def path_prefix(self) -> str:

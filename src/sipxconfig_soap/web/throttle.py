@@ -4,8 +4,8 @@ Three things are counted, in this process and in bounded memory:
 
 - failures in a row for one user name from one address: from the fifth on, each starts a pause;
 - failures from one address in ten minutes: beyond a hundred, the same for all its names;
-- failures for one user name in a minute: beyond thirty, only addresses from which this user has
-  logged in during the last day go on.
+- failures for one user name in a minute: beyond thirty, only addresses from which this user is
+  known to have logged in go on: here during the last day, or according to who asks.
 
 What is refused here is not examined, and counts nowhere.
 """
@@ -180,6 +180,16 @@ class Throttle:
                 place.end()
             self._logins[name, address] = self._clock()
 
+    def is_crowded(self, name: str) -> bool:
+        """Whether so many have failed with this name that only known addresses go on."""
+        with self._lock:
+            return self._pause_of_name(name, None, self._clock()) > 0
+
+    def recall(self, name: str, address: str) -> None:
+        """This user has logged in from this address before; its own failures count as ever."""
+        with self._lock:
+            self._logins[name, address] = self._clock()
+
     def _pause(self, name: str, address: str, now: float) -> int:
         row = self._rows.get((name, address))
         place = self._places.get(address)
@@ -190,11 +200,11 @@ class Throttle:
         )
         return max(0, math.ceil(longest))
 
-    def _pause_of_name(self, name: str, address: str, now: float) -> float:
+    def _pause_of_name(self, name: str, address: str | None, now: float) -> float:
         times = self._names.get(name)
         if times is None or len(times) < NAME_FAILURES:
             return 0
-        login = self._logins.get((name, address))
+        login = None if address is None else self._logins.get((name, address))
         if login is not None and now - login < LOGIN_REMEMBERED:
             return 0
         return NAME_SECONDS - (now - times[0])

@@ -1,0 +1,168 @@
+"""An address of its own for whoever watches the server, served by threads of the main process.
+
+So it answers even when no thread that serves clients is free. It is for the machine itself or an
+inner network: there is no login. Whoever calls `serving` says what is to be seen there.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from socketserver import TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+STALL_SECONDS = 5
+"""How long a client here may stall."""
+
+MOST_THREADS = 64
+"""Threads of this process beyond which no more clients are answered here."""
+
+FREE_SECONDS = 3
+"""How long the server may take to find a thread for a request."""
+
+READY_SECONDS = 10
+"""How long it may take to find out whether it is ready."""
+
+FRESH_SECONDS = 1
+"""How long an answer counts, so that many who ask are one client of the server."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], application: WSGIApplication) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, _Handler)
+        self.set_app(application)
+
+    def server_bind(self) -> None:
+        # That of the base class asks the name service for our name.
+        TCPServer.server_bind(self)
+        host, port = self.server_address[:2]
+        self.server_name, self.server_port = str(host), int(port)
+        self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a client in a thread of its own, or hang up when there are too many."""
+        if threading.active_count() > MOST_THREADS:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client here that stalls or goes away is nothing to report."""
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = STALL_SECONDS
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is logged of those who watch."""
+
+
+@contextmanager
+def serving(address: tuple[str, int], application: WSGIApplication) -> Iterator[str]:
+    """Serve an application beside what else this process does, until the context ends.
+
+    A process that is forked meanwhile does not serve it, nor keep its port.
+
+    Args:
+        address: host and port.
+        application: must not fail; may be called by several threads at a time.
+
+    Yields:
+        The URL.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    server, owner = _Server(address, application), os.getpid()
+    os.register_at_fork(after_in_child=server.socket.close)
+    thread = threading.Thread(target=server.serve_forever, name="management", daemon=True)
+    thread.start()
+    host = f"[{server.server_name}]" if ":" in server.server_name else server.server_name
+    try:
+        yield f"http://{host}:{server.server_port}"
+    finally:
+        # Forks leave by the same way.
+        if os.getpid() == owner:
+            server.shutdown()
+            server.server_close()
+
+
+class Health:
+    """``/healthz`` and ``/readyz`` of the server at a URL, which are asked for there in turn.
+
+    Attributes:
+        url: of the server, such as ``http://127.0.0.1:8080``; None while it starts.
+    """
+
+    def __init__(self) -> None:
+        self.url: str | None = None
+        self._lock = threading.Lock()
+        self._answer = (0, "")
+        self._asked = -math.inf
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """The application."""
+        path, method = environ.get("PATH_INFO"), environ.get("REQUEST_METHOD")
+        if path not in ("/healthz", "/readyz"):
+            status, sentence = 404, "There is nothing here but /healthz and /readyz."
+        elif method not in ("GET", "HEAD"):
+            status, sentence = 405, "Not for this method. Allowed are GET, HEAD."
+        else:
+            status, sentence = self._ready() if path == "/readyz" else (200, "alive")
+        body = f"{sentence}\n".encode()
+        headers = [
+            ("Content-Type", "text/plain; charset=UTF-8"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+        ]
+        start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+        return [] if method == "HEAD" else [body]
+
+    def _ready(self) -> tuple[int, str]:
+        with self._lock:
+            if time.monotonic() - self._asked >= FRESH_SECONDS:
+                self._answer, self._asked = self._ask(), time.monotonic()
+            return self._answer
+
+    def _ask(self) -> tuple[int, str]:
+        """Ask the server like any client, first for what needs a free thread and nothing else."""
+        try:
+            self._get("/healthz", FREE_SECONDS)
+        except TimeoutError:
+            return 503, f"not ready: no request thread was free within {FREE_SECONDS} s"
+        except (OSError, HTTPException):
+            return 503, "not ready: the server does not answer"
+        try:
+            return self._get("/readyz", READY_SECONDS)
+        except (OSError, HTTPException):
+            return 503, "not ready: the server did not find out in time whether it is"
+
+    def _get(self, path: str, seconds: float) -> tuple[int, str]:
+        """Status and sentence of the server's own answer."""
+        parts = urlsplit(self.url or "")
+        if not parts.port:
+            raise ConnectionRefusedError("it is starting")
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode().strip()
+        finally:
+            connection.close()
