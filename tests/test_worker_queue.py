@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlalchemy as sa
 
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.domain import jobs as queued
@@ -33,6 +32,8 @@ from tests.support.worker import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import sqlalchemy as sa
 
     from tests.support.soap import Soap
 
@@ -392,59 +393,3 @@ def test_only_what_is_committed_wakes(system: System, listener: Listener) -> Non
         begun = time.monotonic()
     listener.wait(LIMIT)
     assert time.monotonic() - begun < LIMIT
-
-
-# -- many ----------------------------------------------------------------------------------------
-
-
-def rows_looked_at(plan: dict[str, Any]) -> float:
-    """How many rows all steps of a plan have looked at."""
-    own = plan["Actual Rows"] + sum(
-        value for name, value in plan.items() if name.startswith("Rows Removed by")
-    )
-    return float(own * plan["Actual Loops"]) + sum(map(rows_looked_at, plan.get("Plans", [])))
-
-
-@pytest.mark.parametrize("analysed", ["never", "when empty", "now"])
-@pytest.mark.parametrize("claim", [queue.claim_files, queue.claim_restarts])
-def test_a_claim_does_not_look_at_every_pair_of_jobs(
-    database: Database, claim: Callable[..., list[Claimed]], analysed: str
-) -> None:
-    count = 5000
-    with database.engine.begin() as connection:
-        # An automatic VACUUM in between would make it another case than the one that is named.
-        for table in ("jobs", "phones"):
-            connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-        connection.exec_driver_sql(
-            "INSERT INTO phones (serial_number, model_id, profile_file) SELECT n, 'snom300', n"
-            f" FROM generate_series(1, {count}) n"
-        )
-        for kind in (queued.PROFILES, queued.RESTART):
-            queue_jobs(connection, kind, sa.true())
-        if analysed == "when empty":
-            # Pages without rows, as a queue has them whose jobs have been purged.
-            connection.exec_driver_sql("DELETE FROM jobs")
-    if analysed != "never":
-        with database.engine.begin() as connection:
-            connection.exec_driver_sql("ANALYZE jobs, phones")
-    if analysed == "when empty":
-        with database.engine.begin() as connection:
-            for kind in (queued.PROFILES, queued.RESTART):
-                queue_jobs(connection, kind, sa.true())
-    statements: list[tuple[str, Any]] = []
-    with database.engine.connect() as connection:
-        sa.event.listen(
-            connection,
-            "before_cursor_execute",
-            lambda _c, _cursor, text, values, *_: statements.append((text, values)),
-        )
-        claim(connection, ME, 25)
-        connection.rollback()
-        plans = [
-            connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", values)
-            for text, values in tuple(statements)
-        ]
-        looked_at = sum(rows_looked_at(plan.scalar_one()[0]["Plan"]) for plan in plans)
-        connection.rollback()
-    # Each of the 25 that are claimed may look at all jobs once; all pairs would be 25,000,000.
-    assert looked_at < 200 * count

@@ -24,7 +24,7 @@ from sipxconfig_soap.domain.jobs import (
     announce,
     jobs,
 )
-from sipxconfig_soap.domain.tables import among
+from sipxconfig_soap.domain.tables import among, text_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,37 +82,41 @@ class Ending:
 def claim_files(connection: sa.Connection, worker: int, most: int) -> list[Claimed]:
     """Take jobs that write or remove files, oldest first, of those about one file one at a time."""
     other = jobs.alias("other")
-    before = (
+    before = _exists(
+        other,
+        other.c.finished.is_(None),  # the condition of the index of targets, and of no other
         other.c.target == jobs.c.target,
         other.c.kind.in_(FILE_KINDS),
         # A job that had failed and waits again is older than one that may be running.
         sa.or_(other.c.id < jobs.c.id, other.c.state == RUNNING),
     )
-    free = (jobs.c.kind.in_(FILE_KINDS), ~_unfinished(other, *before))
-    return _claim(connection, worker, most, free)
+    return _claim(connection, worker, most, (jobs.c.kind.in_(FILE_KINDS), ~before))
 
 
 def claim_restarts(connection: sa.Connection, worker: int, most: int) -> list[Claimed]:
     """Take restarts, oldest first, of phones about whose files there is nothing left to do."""
     other = jobs.alias("other")
-    before = (
+    # As a subquery, so that PostgreSQL cannot tell that it is the condition of other indexes.
+    states = sa.func.array(sa.select(sa.func.unnest(text_array(UNFINISHED))).scalar_subquery())
+    before = _exists(
+        other,
+        other.c.state == sa.any_(states),
         other.c.phone_id == jobs.c.phone_id,
         sa.or_(other.c.kind.in_(FILE_KINDS), other.c.state == RUNNING),
     )
-    return _claim(connection, worker, most, (jobs.c.kind == RESTART, ~_unfinished(other, *before)))
+    return _claim(connection, worker, most, (jobs.c.kind == RESTART, ~before))
 
 
-def _unfinished(other: sa.FromClause, *such: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Whether there is another job that has not ended, found by an index for each job by itself.
+def _exists(other: sa.FromClause, *such: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Whether there is another such job, found by an index for each job by itself.
 
-    While PostgreSQL believes that there are no jobs, since it has analyzed the table when the queue
-    was empty, all plans cost the same to it. So it is left no choice: a subquery with an offset is
-    not made a join, and of the indexes of unfinished jobs only one goes by this condition.
+    While PostgreSQL believes that there are no jobs, since the queue was empty when it last looked
+    at the table, all plans cost the same to it, also those that look at all pairs of jobs. So it is
+    left no choice: a subquery with an offset is not made a join, and only one index may be used
+    with the conditions.
     """
-    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
-        other.c.finished.is_(None), *such
-    )
-    return rows.correlate(jobs).offset(sa.literal_column("0")).exists()
+    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).where(*such)
+    return rows.select_from(other).correlate(jobs).offset(sa.literal_column("0")).exists()
 
 
 def _claim(
