@@ -240,6 +240,7 @@ def run_server(
     def run(**environment: str) -> AbstractContextManager[RunningServer]:
         own = {
             "SIPXCONFIG_DATABASE_URL": server_url,
+            "SIPXCONFIG_TEST_SERVICE": "true",
             "SIPXCONFIG_PREPARE_STATEMENTS": str(PREPARE_STATEMENTS).lower(),
         }
         return serve(tmp_path, own | environment)
