@@ -92,6 +92,10 @@ class EmbeddedPostgres:
         """Whether the server runs and is ready."""
         return self._cluster.running_at() is not None
 
+    def last_words(self) -> str | None:
+        """Why the server ended, as its log says; None if it does not."""
+        return self._cluster.last_words()
+
     def start_again(self) -> None:
         """Start the server on the data that are there, if it has died since `start`.
 
