@@ -76,7 +76,8 @@ class Queue:
         self, job: Claimed, state: str = "done", reason: str | None = None, worker: int = ME
     ) -> list[Claimed]:
         ending = Ending(job, state, reason)
-        return list(self.write(lambda c: queue.end(c, worker, [ending], DELAYS)))
+        ended: queue.Ended = self.write(lambda c: queue.end(c, worker, [ending], DELAYS))
+        return ended.lost
 
 
 @pytest.fixture
@@ -233,13 +234,13 @@ def test_jobs_of_a_living_worker_are_left_alone(
 ) -> None:
     system.manage_phone(generateProfiles=True)
     steps.files(listener.worker)
-    assert steps.write(queue.recover) == 0
+    assert steps.write(queue.recover) == (0, [])
     with system.database.engine.connect() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database"
             " WHERE locktype = 'advisory' AND datname = current_database()"
         )
-    wait_for(lambda: steps.write(queue.recover) == 1)
+    wait_for(lambda: steps.write(queue.recover) == (1, []))
     assert all_jobs(system.database.engine) == [
         Job("profiles", MAC, "waiting", "its worker died", 1)
     ]
@@ -249,7 +250,12 @@ def test_a_job_that_kills_its_workers_is_given_up(system: System, steps: Queue) 
     system.manage_phone(generateProfiles=True, restart=True)
     for _ in range(queue.MOST_ATTEMPTS):
         assert len(steps.files()) == 1
-        assert steps.write(queue.recover) == 1
+        recovered, failed = steps.write(queue.recover)
+        assert recovered == 1
+    assert [(each.kind, each.reason) for each in failed] == [
+        ("profiles", "20 workers died of it"),
+        ("restart", "its profiles failed: 20 workers died of it"),
+    ]
     first, second = all_jobs(system.database.engine)
     assert (first.state, first.reason) == ("failed", "20 workers died of it")
     assert second.state == "failed"
