@@ -252,10 +252,7 @@ def test_a_job_that_kills_its_workers_is_given_up(system: System, steps: Queue) 
         assert len(steps.files()) == 1
         recovered, failed = steps.write(queue.recover)
         assert recovered == 1
-    assert [(each.kind, each.reason) for each in failed] == [
-        ("profiles", "20 workers died of it"),
-        ("restart", "its profiles failed: 20 workers died of it"),
-    ]
+    assert [each.kind for each in failed] == ["profiles", "restart"]
     first, second = all_jobs(system.database.engine)
     assert (first.state, first.reason) == ("failed", "20 workers died of it")
     assert second.state == "failed"

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WAIT_SECONDS = 60
 
@@ -30,9 +33,11 @@ class Cli:
             "SIPXCONFIG_DOMAIN": "pbx.example.com",
         }
 
-    def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+    def popen(
+        self, *arguments: str, before: Sequence[str] = (), **more: Any
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "sipxconfig_soap", *arguments],
+            [*before, sys.executable, "-m", "sipxconfig_soap", *arguments],
             env=self.environ,
             text=True,
             stdout=subprocess.PIPE,

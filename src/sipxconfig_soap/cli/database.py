@@ -234,6 +234,7 @@ _HINTS = (
         'role "([^"]*)" does not exist',
         "Create the role (createuser --pwprompt {0}), or check SIPXCONFIG_DATABASE_URL.",
     ),
+    _Hint("local user with ID", "Name the user of the database in SIPXCONFIG_DATABASE_URL."),
     _Hint("password", _CHECK_LOGIN),
     _Hint("authentication failed", _CHECK_LOGIN),
     _Hint(r"pg_hba\.conf", "Allow this client in the server's pg_hba.conf."),

@@ -71,9 +71,7 @@ class _Keeper(threading.Thread):
                     if time.monotonic() > steady:
                         pause = 0.0
                     continue
-                reason = (
-                    self._server.last_words() or "its log does not say; it may have been killed"
-                )
+                reason = self._server.last_words() or UNKNOWN
                 if self.stopping.wait(pause):
                     return
                 self._server.start_again()
