@@ -132,6 +132,21 @@ def test_a_namespace_that_is_forbidden_is_named_too(
     assert entry.WAYS_OUT in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["postgresql.lock", "postgresql.users"])
+def test_no_link_in_the_data_directory_is_followed(directory: Path, name: str) -> None:
+    victim = directory / "victim"
+    victim.write_text("x")
+    before = victim.stat()
+    data_dir = directory / "data"
+    data_dir.mkdir()
+    if os.geteuid() == 0:
+        os.chown(data_dir, STRANGER, STRANGER)
+    (data_dir / name).symlink_to(victim)
+    with pytest.raises(EmbeddedError, match="cannot be used: Too many levels of symbolic links"):
+        EmbeddedPostgres(data_dir, durable=False).start()
+    assert victim.stat() == before
+
+
 @needs_root
 def test_a_directory_of_root_whose_group_may_write(directory: Path) -> None:
     hand_over(directory / "data", 0, 0, 0o770)

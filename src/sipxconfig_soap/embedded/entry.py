@@ -54,8 +54,11 @@ def by_library(account: Account | None, directory: Path) -> Iterator[list[str]]:
     paths = {name: directory / f"postgresql.{name}" for name in _ENTRIES}
     try:
         for name, path in paths.items():
-            path.write_text(_ENTRIES[name].format(uid=uid, gid=gid))
-            path.chmod(0o644)
+            path.unlink(missing_ok=True)
+            # Never through a link: the directory may be another user's, and this one root.
+            with path.open("x") as file:
+                file.write(_ENTRIES[name].format(uid=uid, gid=gid))
+                os.fchmod(file.fileno(), 0o644)
             before.append(f"NSS_WRAPPER_{name.upper()}={path}")
         yield before
     finally:
