@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 _logger = structlog.stdlib.get_logger(__name__)
 
+TEST_SERVICE_IS_ON = (
+    "TestService is on: administrators can empty the system with it; "
+    "SIPXCONFIG_TEST_SERVICE=false takes it away"
+)
+
 
 def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command an option for every setting that may stand on a command line."""
@@ -94,10 +99,10 @@ def _tell_of_test_service(settings: Settings) -> None:
     if not settings.test_service:
         _logger.info("TestService is off")
     elif settings.database_url is None:
-        _logger.info("TestService is on: with it administrators can empty the system")
+        _logger.info(TEST_SERVICE_IS_ON)
     else:
         # What is in an own PostgreSQL is meant to stay.
-        _logger.warning("TestService is on: with it administrators can empty the system")
+        _logger.warning(TEST_SERVICE_IS_ON)
 
 
 def _prepare(settings: Settings, url: str) -> None:
