@@ -1,8 +1,8 @@
 """The checks of ``sipxconfig-soap doctor``: one function each.
 
 A check yields what it has found, nothing where there is nothing to say, and changes nothing: those
-of the database are asked in a transaction that is rolled back. The
-tuples of `sipxconfig_soap.cli.doctor` name them in their order.
+of the database are asked in a transaction that is rolled back. A new one is a function here and a
+line in one of the two tuples of `sipxconfig_soap.cli.doctor`, which name them in their order.
 """
 
 from __future__ import annotations
