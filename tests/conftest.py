@@ -23,6 +23,7 @@ from sipxconfig_soap.domain import accounts, metadata, pins
 from sipxconfig_soap.embedded import EmbeddedPostgres
 from sipxconfig_soap.settings import Settings
 from tests.support.bare import WAIT_SECONDS, Bare
+from tests.support.cli import Cli
 from tests.support.client import PIN, Client
 from tests.support.pgbouncer import pgbouncer
 from tests.support.server import RunningServer, serve
@@ -117,14 +118,14 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 @contextmanager
 def created_database(
-    postgres: EmbeddedPostgres, name: str, template: str = "template1"
+    postgres: EmbeddedPostgres, name: str, template: str = "template1", more: str = ""
 ) -> Iterator[str]:
     """A database of this name, a copy of another one, for as long as the context lasts."""
     engine = sa.create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {more}')
             yield postgres.url(name)
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
@@ -240,6 +241,7 @@ def run_server(
     def run(**environment: str) -> AbstractContextManager[RunningServer]:
         own = {
             "SIPXCONFIG_DATABASE_URL": server_url,
+            "SIPXCONFIG_TEST_SERVICE": "true",
             "SIPXCONFIG_PREPARE_STATEMENTS": str(PREPARE_STATEMENTS).lower(),
         }
         return serve(tmp_path, own | environment)
@@ -260,3 +262,43 @@ def start_bare(tmp_path: Path) -> Iterator[Callable[..., Bare]]:
     for server in started:
         if server.process.poll() is None:
             server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command, with no settings but a data directory and a SIP domain."""
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database without a schema, as an own PostgreSQL has it at first."""
+    with created_database(postgres, f"cli_{os.getpid()}") as url:
+        yield url
+
+
+@pytest.fixture
+def latin_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database whose encoding cannot hold every name."""
+    more = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'"
+    with created_database(postgres, f"latin_{os.getpid()}", "template0", more) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database as the command migrate makes it, for others to be copies of."""
+    name = f"cli_migrated_{os.getpid()}"
+    with created_database(postgres, name) as url:
+        cli = Cli(tmp_path_factory.mktemp("migrated"))
+        cli.environ |= {"SIPXCONFIG_DATABASE_URL": url, "SIPXCONFIG_ADMIN_PIN": "first"}
+        cli.ok("migrate")
+        yield name
+
+
+@pytest.fixture
+def own(cli: Cli, postgres: EmbeddedPostgres, migrated: str) -> Iterator[Cli]:
+    """The command on an own PostgreSQL whose schema is current."""
+    with created_database(postgres, f"cli_{os.getpid()}", template=migrated) as url:
+        cli.environ["SIPXCONFIG_DATABASE_URL"] = url
+        yield cli

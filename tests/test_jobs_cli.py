@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sipxconfig_soap.settings import Settings
+from tests.support.cli import Cli
 from tests.support.system import MAC, System
 from tests.support.worker import LIMIT, all_jobs, ended, wait_for, working
-from tests.test_cli import Cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A server behind PgBouncer in transaction mode, and its worker, which goes around it."""
+"""A server behind PgBouncer: in transaction mode, which its worker avoids, or in session mode."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import pytest
 import requests
 import sqlalchemy as sa
 
+from sipxconfig_soap.db import Database
 from tests.support.client import ADMINISTRATOR
 from tests.support.pgbouncer import pgbouncer
 from tests.support.soap import children, envelope
-from tests.support.worker import ended
+from tests.support.worker import ended, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
-    from sipxconfig_soap.db import Database
+    from tests.support.cli import Cli
     from tests.support.server import RunningServer
 
 pytestmark = pytest.mark.skipif(
@@ -90,3 +92,63 @@ def test_connections_that_are_cut_behind_it_are_replaced(
     statuses = [send(behind, "UserService", "FindUser").status_code for _ in range(10)]
     assert {*statuses} <= {200, 503}
     assert statuses[-1] == 200
+
+
+# -- session mode --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keeping(database: Database, database_url: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of the database through PgBouncer in session mode."""
+    assert database
+    with pgbouncer(tmp_path, database_url, "session") as url:
+        yield url.render_as_string(hide_password=False)
+
+
+def test_session_mode_needs_nothing_else(keeping: str, run_server: Any, tmp_path: Path) -> None:
+    phone = {"serialNumber": "p", "modelId": "bria"}
+    with run_server(SIPXCONFIG_DATABASE_URL=keeping) as server:
+        assert send(server, "UserService", "AddUser", user={"userName": "200"}).status_code == 200
+        assert send(server, "PhoneService", "AddPhone", phone=phone).status_code == 200
+        made = send(server, "PhoneService", "ManagePhone", generateProfiles="true")
+        assert made.status_code == 200
+        root = tmp_path / "data" / "profiles"
+        wait_for(lambda: [path for path in root.rglob("*") if path.is_file()])
+
+
+def test_the_limits_of_a_session_are_set_through_it_too(keeping: str) -> None:
+    through = Database(keeping)
+    with through.engine.connect() as connection:
+        assert connection.scalar(sa.text("SHOW statement_timeout")) == "1min"
+        connection.rollback()
+        assert connection.scalar(sa.text("SHOW lock_timeout")) == "10s"
+    through.dispose()
+
+
+# -- what doctor says ----------------------------------------------------------------------------
+
+
+def test_doctor_tells_whether_sessions_are_kept(own: Cli, tmp_path: Path) -> None:
+    direct = own.environ["SIPXCONFIG_DATABASE_URL"]
+    for mode in ("session", "transaction"):
+        directory = tmp_path / mode
+        directory.mkdir()
+        with pgbouncer(directory, direct, mode) as url:
+            own.environ["SIPXCONFIG_DATABASE_URL"] = url.render_as_string(hide_password=False)
+            if mode == "session":
+                assert "ok    sessions   are kept" in own.ok("doctor")
+                continue
+            code, output, _ = own.run("doctor")
+            assert code == 1
+            assert (
+                "fail  sessions   a connection pooler does not keep them: set "
+                "SIPXCONFIG_PREPARE_STATEMENTS=false, and name PostgreSQL itself in "
+                "SIPXCONFIG_DIRECT_DATABASE_URL\n"
+            ) in output
+            own.environ["SIPXCONFIG_PREPARE_STATEMENTS"] = "false"
+            own.environ["SIPXCONFIG_DIRECT_DATABASE_URL"] = direct
+            assert "ok    sessions   a connection pooler does not keep them, as" in own.ok("doctor")
+            own.environ["SIPXCONFIG_DIRECT_DATABASE_URL"] = own.environ["SIPXCONFIG_DATABASE_URL"]
+            code, output, _ = own.run("doctor")
+            assert code == 1
+            assert "what SIPXCONFIG_DIRECT_DATABASE_URL names does not keep them" in output

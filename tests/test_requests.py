@@ -294,7 +294,7 @@ def curl(database_url: str, database: Database, tmp_path: Path) -> Iterator[Curl
     """A server with what the examples presuppose: four users, eight permissions, one phone."""
     names = "<lastName>Curie</lastName><firstName>Marie</firstName><groups>Managers</groups>"
     assert database
-    environment = {"SIPXCONFIG_DATABASE_URL": database_url}
+    environment = {"SIPXCONFIG_DATABASE_URL": database_url, "SIPXCONFIG_TEST_SERVICE": "true"}
     # Without a worker beside it, so that jobs stay as they were queued.
     with serve(tmp_path, environment, "--no-worker") as server:
         curl = Curl(server)

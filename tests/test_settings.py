@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from sipxconfig_soap.settings import SETTINGS, Settings, SettingsError, unknown_variables
+from sipxconfig_soap.settings import SETTINGS, Settings, SettingsError, is_given, unknown_variables
 
 REQUIRED_NAMES = {
     *("DATABASE_URL", "DATA_DIR", "BIND", "WORKERS", "DOMAIN", "DOMAIN_ALIASES", "REALM"),
@@ -41,6 +42,13 @@ ACCEPTED = [
     ("ADMIN_PIN", " 12 34 ", " 12 34 "),
     ("DATABASE_URL", "postgresql://u:p@h/d", "postgresql://u:p@h/d"),
     ("DATABASE_URL", "postgresql:///d?host=/run/pg", "postgresql:///d?host=/run/pg"),
+    ("DATABASE_URL", " postgresql://u:p@h/d\n", "postgresql://u:p@h/d"),
+    ("DATABASE_URL", " \t", None),
+    ("PUBLIC_URL", "  https://pbx.example.org ", "https://pbx.example.org"),
+    ("DATABASE_WAIT", "0", 0),
+    ("DATABASE_WAIT", "2.5", 2.5),
+    ("JOB_DAYS", "0", 0),
+    ("AUDIT_DAYS", "36500", 36500),
 ]
 
 REFUSED = [
@@ -85,7 +93,13 @@ REFUSED = [
     ("DATABASE_URL", "postgresql+psycopg://u@h/d"),
     ("DATABASE_URL", "postgresql://u@h"),
     ("DATABASE_URL", "a database"),
+    ("DATABASE_URL", "postgresql://u:p@h/d\npostgresql://u:p@h/e"),
     ("ADMIN_PIN", "12\n34"),
+    ("TEST_SERVICE", "perhaps"),
+    ("DATABASE_WAIT", "-1"),
+    ("DATABASE_WAIT", "a minute"),
+    ("JOB_DAYS", "0.5"),
+    ("AUDIT_DAYS", "-1"),
 ]
 
 
@@ -111,6 +125,7 @@ def test_defaults() -> None:
     )
     assert settings.wire_array_names == "item"
     assert 1 <= settings.workers <= 8
+    assert (settings.database_wait, settings.job_days, settings.audit_days) == (60, 30, 365)
 
 
 def test_blank_is_not_given_and_the_realm_follows_the_domain() -> None:
@@ -216,6 +231,40 @@ def test_data_dir_of_each_kind_of_user(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert Settings.load({}).data_dir == tmp_path / "share" / "sipxconfig-soap"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert Settings.load({}).data_dir == Path("/var/lib/sipxconfig-soap")
+
+
+def test_who_has_no_home_has_data_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    settings = Settings.load({})
+    assert settings.data_dir == Path("/var/lib/sipxconfig-soap")
+    assert settings.profile_root == Path("/var/lib/sipxconfig-soap/profiles")
+    for name in ("DATA_DIR", "PROFILE_ROOT"):
+        with pytest.raises(SettingsError, match=f"^SIPXCONFIG_{name} is '~/x': it must be a dir"):
+            Settings.load({f"SIPXCONFIG_{name}": "~/x"})
+
+
+def test_the_service_that_empties_a_system_comes_with_the_embedded_database_only() -> None:
+    own = {"SIPXCONFIG_DATABASE_URL": "postgresql://u@h/d"}
+    for environ, by_itself in (({}, True), (own, False)):
+        assert Settings.load(environ).test_service is by_itself
+        assert Settings.load(environ, test_service="auto").test_service is by_itself
+        for decided in (True, False):
+            assert Settings.load(environ, test_service=decided).test_service is decided
+            named = {**environ, "SIPXCONFIG_TEST_SERVICE": str(decided)}
+            assert Settings.load(named).test_service is decided
+
+
+def test_what_somebody_has_decided_on_is_known() -> None:
+    assert not is_given("domain", {})
+    assert not is_given("domain", {"SIPXCONFIG_DOMAIN": " ", "SIPXCONFIG_REALM": "x"})
+    assert is_given("domain", {"SIPXCONFIG_DOMAIN": "example.org"})
+    assert is_given("domain", {}, "example.org")
 
 
 def test_unknown_variables_name_the_nearest() -> None:

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlalchemy as sa
 
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.domain import jobs as queued
@@ -33,6 +32,8 @@ from tests.support.worker import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import sqlalchemy as sa
 
     from tests.support.soap import Soap
 
@@ -75,7 +76,8 @@ class Queue:
         self, job: Claimed, state: str = "done", reason: str | None = None, worker: int = ME
     ) -> list[Claimed]:
         ending = Ending(job, state, reason)
-        return list(self.write(lambda c: queue.end(c, worker, [ending], DELAYS)))
+        ended: queue.Ended = self.write(lambda c: queue.end(c, worker, [ending], DELAYS))
+        return ended.lost
 
 
 @pytest.fixture
@@ -232,13 +234,13 @@ def test_jobs_of_a_living_worker_are_left_alone(
 ) -> None:
     system.manage_phone(generateProfiles=True)
     steps.files(listener.worker)
-    assert steps.write(queue.recover) == 0
+    assert steps.write(queue.recover) == (0, [])
     with system.database.engine.connect() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database"
             " WHERE locktype = 'advisory' AND datname = current_database()"
         )
-    wait_for(lambda: steps.write(queue.recover) == 1)
+    wait_for(lambda: steps.write(queue.recover) == (1, []))
     assert all_jobs(system.database.engine) == [
         Job("profiles", MAC, "waiting", "its worker died", 1)
     ]
@@ -248,7 +250,9 @@ def test_a_job_that_kills_its_workers_is_given_up(system: System, steps: Queue) 
     system.manage_phone(generateProfiles=True, restart=True)
     for _ in range(queue.MOST_ATTEMPTS):
         assert len(steps.files()) == 1
-        assert steps.write(queue.recover) == 1
+        recovered, failed = steps.write(queue.recover)
+        assert recovered == 1
+    assert [each.kind for each in failed] == ["profiles", "restart"]
     first, second = all_jobs(system.database.engine)
     assert (first.state, first.reason) == ("failed", "20 workers died of it")
     assert second.state == "failed"
@@ -392,59 +396,3 @@ def test_only_what_is_committed_wakes(system: System, listener: Listener) -> Non
         begun = time.monotonic()
     listener.wait(LIMIT)
     assert time.monotonic() - begun < LIMIT
-
-
-# -- many ----------------------------------------------------------------------------------------
-
-
-def rows_looked_at(plan: dict[str, Any]) -> float:
-    """How many rows all steps of a plan have looked at."""
-    own = plan["Actual Rows"] + sum(
-        value for name, value in plan.items() if name.startswith("Rows Removed by")
-    )
-    return float(own * plan["Actual Loops"]) + sum(map(rows_looked_at, plan.get("Plans", [])))
-
-
-@pytest.mark.parametrize("analysed", ["never", "when empty", "now"])
-@pytest.mark.parametrize("claim", [queue.claim_files, queue.claim_restarts])
-def test_a_claim_does_not_look_at_every_pair_of_jobs(
-    database: Database, claim: Callable[..., list[Claimed]], analysed: str
-) -> None:
-    count = 5000
-    with database.engine.begin() as connection:
-        # An automatic VACUUM in between would make it another case than the one that is named.
-        for table in ("jobs", "phones"):
-            connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-        connection.exec_driver_sql(
-            "INSERT INTO phones (serial_number, model_id, profile_file) SELECT n, 'snom300', n"
-            f" FROM generate_series(1, {count}) n"
-        )
-        for kind in (queued.PROFILES, queued.RESTART):
-            queue_jobs(connection, kind, sa.true())
-        if analysed == "when empty":
-            # Pages without rows, as a queue has them whose jobs have been purged.
-            connection.exec_driver_sql("DELETE FROM jobs")
-    if analysed != "never":
-        with database.engine.begin() as connection:
-            connection.exec_driver_sql("ANALYZE jobs, phones")
-    if analysed == "when empty":
-        with database.engine.begin() as connection:
-            for kind in (queued.PROFILES, queued.RESTART):
-                queue_jobs(connection, kind, sa.true())
-    statements: list[tuple[str, Any]] = []
-    with database.engine.connect() as connection:
-        sa.event.listen(
-            connection,
-            "before_cursor_execute",
-            lambda _c, _cursor, text, values, *_: statements.append((text, values)),
-        )
-        claim(connection, ME, 25)
-        connection.rollback()
-        plans = [
-            connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", values)
-            for text, values in tuple(statements)
-        ]
-        looked_at = sum(rows_looked_at(plan.scalar_one()[0]["Plan"]) for plan in plans)
-        connection.rollback()
-    # Each of the 25 that are claimed may look at all jobs once; all pairs would be 25,000,000.
-    assert looked_at < 200 * count

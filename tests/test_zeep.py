@@ -40,6 +40,7 @@ OPERATIONS = {
 def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     environment = {
         "SIPXCONFIG_DATABASE_URL": database_url,
+        "SIPXCONFIG_TEST_SERVICE": "true",
         "SIPXCONFIG_DOMAIN": "pbx.example.com",
         "SIPXCONFIG_DOMAIN_ALIASES": "a.example.com b.example.com",
     }

@@ -76,9 +76,9 @@ class Database:
                 "tcp_user_timeout": 30_000,
                 "application_name": "sipxconfig-soap",
                 "client_encoding": "utf8",
-                "options": " ".join(f"-c {name}={value}" for name, value in SESSION.items()),
             },
         )
+        sa.event.listen(self.reads, "connect", _set_up)
         self.engine = self.reads.execution_options(isolation_level="READ COMMITTED")
         if prepare_statements:
             prepared.listen(self.reads)
@@ -100,6 +100,17 @@ class Database:
     def dispose(self) -> None:
         """Close all idle connections."""
         self.reads.dispose()
+
+
+def _set_up(connection: Any, _record: object) -> None:
+    """Set what `SESSION` says on a new connection, by a statement.
+
+    As a parameter of the connection, ``options``, older poolers refuse it.
+    """
+    before, connection.autocommit = connection.autocommit, True
+    with connection.cursor() as cursor:
+        cursor.execute("; ".join(f"SET {name} TO {value}" for name, value in SESSION.items()))
+    connection.autocommit = before
 
 
 def stream(

@@ -53,6 +53,16 @@ def flag(given: str) -> bool:
     return value
 
 
+def flag_or_auto(given: str) -> bool | None:
+    """A word for yes or no; ``auto`` is None, and decided by another setting."""
+    if given.lower() == "auto":
+        return None
+    try:
+        return flag(given)
+    except ValueError as error:
+        raise ValueError(f"auto, {error}") from None
+
+
 def whole_number(least: int, most: int) -> Callable[[str], int]:
     """A reader of integers from ``least`` to ``most``."""
 
@@ -86,19 +96,31 @@ def workers(given: str) -> int:
         raise ValueError(f"auto or {error}") from None
 
 
+SYSTEM_DATA_DIR = Path("/var/lib/sipxconfig-soap")
+"""Where data are that belong to no person."""
+
+
 def data_dir(given: str) -> Path:
     """An absolute directory; ``auto`` is the usual place for this user."""
     if given != "auto":
-        return _absolute(given)
+        return _directory(given)
     if os.geteuid() == 0:
-        return Path("/var/lib/sipxconfig-soap")
-    base = os.environ.get("XDG_DATA_HOME", "")
-    home = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
-    return home / "sipxconfig-soap"
+        return SYSTEM_DATA_DIR
+    base = Path(os.environ.get("XDG_DATA_HOME", ""))
+    try:
+        share = base if base.is_absolute() else Path.home() / ".local" / "share"
+    except RuntimeError:  # there is neither HOME nor an entry for this user
+        return SYSTEM_DATA_DIR
+    return share / "sipxconfig-soap"
 
 
-def _absolute(given: str) -> Path:
-    return Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 - keeps links
+def _directory(given: str) -> Path:
+    try:
+        return Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 - keeps links
+    except RuntimeError:
+        raise ValueError(
+            "a directory without ~, since it is not known whose home is meant"
+        ) from None
 
 
 def host_name(given: str) -> str:
@@ -217,12 +239,12 @@ def _is_base_url(parts: SplitResult) -> bool:
 
 def profile_root(given: str) -> Path | None:
     """An absolute directory; ``auto`` is decided by the data directory."""
-    return None if given == "auto" else data_dir(given)
+    return None if given == "auto" else _directory(given)
 
 
 def directory(given: str) -> Path | None:
     """An absolute directory; empty is none."""
-    return _absolute(given) if given else None
+    return _directory(given) if given else None
 
 
 def sip_server(given: str) -> str | None:

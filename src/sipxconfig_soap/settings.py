@@ -63,7 +63,7 @@ class Setting:
     @property
     def is_flag(self) -> bool:
         """Whether the setting is either on or off."""
-        return self.parse is read.flag
+        return self.parse in (read.flag, read.flag_or_auto)
 
 
 def _row(default: str, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
@@ -91,11 +91,17 @@ class Settings:
         "worker, migrations and other commands; without it `SIPXCONFIG_DATABASE_URL`.",
         secret=True,
     )
+    database_wait: float = _row(
+        "60",
+        read.seconds(0, 3600),
+        "Seconds for which `serve` and `worker` wait at their start for an own PostgreSQL that is "
+        "not up yet; `0` does not wait.",
+    )
     data_dir: Path = _row(
         "auto",
         read.data_dir,
         "Directory of the embedded PostgreSQL's data; `auto` is `/var/lib/sipxconfig-soap` for "
-        "root and `~/.local/share/sipxconfig-soap` for others.",
+        "root and for users without a home directory, `~/.local/share/sipxconfig-soap` for others.",
     )
     bind: str = _row(
         "127.0.0.1:8080", read.bind, "Address and port to listen on; port 0 takes a free one."
@@ -170,7 +176,12 @@ class Settings:
         read.names,
         "Names and extensions that nothing may take, separated by commas or white space.",
     )
-    test_service: bool = _row("true", read.flag, "Whether TestService, which deletes, is there.")
+    test_service: bool = _row(
+        "auto",
+        read.flag_or_auto,
+        "Whether TestService, which empties the system, is there; `auto`: with the embedded "
+        "PostgreSQL it is, with an own one it is not.",
+    )
     profile_root: Path = _row(
         "auto",
         read.profile_root,
@@ -215,6 +226,16 @@ class Settings:
         read.many_seconds,
         "Seconds to wait before each further try of a job; after the last one it has failed.",
     )
+    job_days: int = _row(
+        "30",
+        read.whole_number(0, 36500),
+        "Days for which jobs are kept that have ended; `0` keeps them for ever.",
+    )
+    audit_days: int = _row(
+        "365",
+        read.whole_number(0, 36500),
+        "Days for which entries of the audit log are kept; `0` keeps them for ever.",
+    )
     log_level: str = _row(
         "info",
         read.one_of("debug", "info", "warning", "error", "critical"),
@@ -255,6 +276,8 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         found["realm"] = found["realm"] or found["domain"]
+        if found["test_service"] is None:
+            found["test_service"] = found["database_url"] is None
         found["profile_root"] = found["profile_root"] or found["data_dir"] / "profiles"
         return cls(**found)
 
@@ -267,6 +290,11 @@ class Settings:
 SETTINGS: tuple[Setting, ...] = tuple(
     Setting(field=each.name, **each.metadata) for each in fields(Settings)
 )
+
+
+def is_given(name: str, environ: Mapping[str, str], override: object = None) -> bool:
+    """Whether somebody has decided on a setting, be it for what is the default anyway."""
+    return override is not None or bool(environ.get(PREFIX + name.upper(), "").strip())
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -288,8 +316,8 @@ def _value(setting: Setting, environ: Mapping[str, str], override: object) -> ob
     source, given = setting.variable, environ.get(setting.variable, "")
     if override is not None:
         source, given = setting.option or setting.field, override
-    # A secret is taken as it is; a white space too many anywhere else is a slip.
-    chosen = given if setting.secret else given.strip()
+    # A PIN is taken as it is; a white space too many anywhere else is a slip.
+    chosen = given if setting.parse is read.text else given.strip()
     try:
         if has_control(chosen):
             raise ValueError("a text without control characters")  # noqa: TRY301 - one exit

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode, set up as the README says, in front of the tests' PostgreSQL."""
+"""PgBouncer, set up as the README says, in front of the tests' PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ START_SECONDS = 30
 
 _CONFIGURATION = """\
 [databases]
-* = host={home} port={behind} user={user} connect_query='{settings}'
+* = host={home} port={behind} user={user}{settings}
 
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
-ignore_startup_parameters = options
+pool_mode = {mode}
 max_client_conn = 1000
 default_pool_size = 40
 log_connections = 0
@@ -39,12 +38,15 @@ log_disconnections = 0
 
 
 @contextmanager
-def pgbouncer(directory: Path, server: str) -> Iterator[sa.URL]:
+def pgbouncer(directory: Path, server: str, mode: str = "transaction") -> Iterator[sa.URL]:
     """Run it on a free port until the context ends.
+
+    In session mode nothing is set for us.
 
     Args:
         directory: for its configuration and its log.
         server: URL of a database of the PostgreSQL behind it, which listens on a Unix socket.
+        mode: of its pools.
 
     Yields:
         The URL of that database through PgBouncer.
@@ -54,13 +56,16 @@ def pgbouncer(directory: Path, server: str) -> Iterator[sa.URL]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     configuration = directory / "pgbouncer.ini"
+    wanted = "".join(f"SET {name} TO {value};" for name, value in SESSION.items())
+    settings = f" connect_query='{wanted}'" if mode == "transaction" else ""
     configuration.write_text(
         _CONFIGURATION.format(
             home=home,
             user=behind.username,
             behind=behind.query.get("port", 5432),
             port=port,
-            settings="".join(f"SET {name} TO {value};" for name, value in SESSION.items()),
+            mode=mode,
+            settings=settings,
         )
     )
     # Root may run neither of both, and only the owner of the socket may connect to it.

@@ -1,46 +1,50 @@
-"""``sipxconfig-soap doctor``."""
+"""``sipxconfig-soap doctor``: what the checks find, and in which order."""
 
 from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from sipxconfig_soap import logs, schema
-from sipxconfig_soap.cli.database import data_dir_option, explain, open_database
-from sipxconfig_soap.cli.output import moment
-from sipxconfig_soap.cli.worker import CONNECTIONS
+from sipxconfig_soap import logs
+from sipxconfig_soap.cli import checks
+from sipxconfig_soap.cli.checks import Finding
+from sipxconfig_soap.cli.database import data_dir_option, embedded, explain
+from sipxconfig_soap.db import Database
 from sipxconfig_soap.embedded import EmbeddedError
-from sipxconfig_soap.settings import DEFAULT_DOMAIN, Settings, SettingsError, unknown_variables
+from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.settings import Settings, SettingsError, unknown_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from sqlalchemy import Connection
 
-OTHER_CONNECTIONS = CONNECTIONS + 2
-"""Beyond those of the web workers: for a worker, and two commands."""
+SURROUNDINGS: tuple[Callable[[Settings], Iterable[Finding]], ...] = (
+    checks.domain,
+    checks.temporary,
+    checks.data_directory,
+    checks.profile_directory,
+)
+"""What can be found out without the database."""
 
-CLOCK_WARN_SECONDS = 2
-CLOCK_FAIL_SECONDS = 60
-OLDEST_POSTGRESQL = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check: ``ok``, ``warn`` or ``fail``."""
-
-    verdict: str
-    subject: str
-    sentence: str
+DATABASE: tuple[Callable[[Settings, Connection], Iterable[Finding]], ...] = (
+    checks.version,
+    checks.encoding,
+    checks.sessions,
+    checks.connections,
+    checks.schema_revision,
+    checks.write,
+    checks.own_templates,
+    checks.proxies,
+    checks.clock,
+)
+"""What is asked of the database, one after the other, each in a transaction that is rolled back."""
 
 
 @click.command()
@@ -48,9 +52,10 @@ class Finding:
 def doctor(data_dir: Path | None) -> None:
     """Check settings, directories, database, schema and clock.
 
-    The exit code is 1 if any check failed, else 0.
+    It only looks: nothing is started, and what it tries to write is not kept. The exit code is 1 if
+    any check failed, else 0.
     """
-    logs.setup("error")
+    logs.setup("critical")
     failed = False
     for finding in examine(data_dir):
         failed = failed or finding.verdict == "fail"
@@ -68,146 +73,44 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
         for problem in error.problems:
             yield Finding("fail", "settings", problem)
         return
-    if settings.domain == DEFAULT_DOMAIN:
-        yield Finding("warn", "settings", f"the SIP domain is the default {DEFAULT_DOMAIN}")
-    else:
-        yield Finding("ok", "settings", f"the SIP domain is {settings.domain}")
-    if settings.database_url is None:
-        yield from _directory(settings.data_dir)
-        if not (settings.data_dir / "postgresql").exists():
-            yield Finding("warn", "database", "not created yet; serve creates it")
-            return
-    yield from _database(settings)
-
-
-def _directory(directory: Path) -> Iterator[Finding]:
-    nearest = next(each for each in (directory, *directory.parents) if each.exists())
+    for check in SURROUNDINGS:
+        yield from check(settings)
     try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        yield Finding("fail", "directory", f"{nearest} cannot be written: {error.strerror}")
-        return
-    about = "can be written" if nearest == directory else "can be created"
-    yield Finding("ok", "directory", f"{directory} {about}")
-
-
-def _database(settings: Settings) -> Iterator[Finding]:
-    try:
-        with (
-            open_database(settings, check=False) as database,
-            database.engine.connect() as connection,
-        ):
-            yield from _server(connection)
-            if settings.database_url is not None:
-                yield from _connections(settings, connection)
-            yield from _schema(connection)
-            yield from _own_templates(settings, connection)
-            yield _clock(connection)
-            if schema.is_current(connection):
-                yield from _proxies(settings, connection)
+        yield from _examine_database(settings)
     except EmbeddedError as error:
         yield Finding("fail", "database", str(error))
-    except DBAPIError as error:
+    except (DBAPIError, Unavailable) as error:
         yield Finding("fail", "database", explain(error))
+    except OSError as error:
+        hint = f"{error.filename} cannot be read: {error.strerror}; run doctor as its owner"
+        yield Finding("fail", "database", hint)
 
 
-def _server(connection: Connection) -> Iterator[Finding]:
-    version, encoding = connection.execute(
-        sa.text(
-            "SELECT current_setting('server_version_num')::int / 10000,"
-            " current_setting('server_encoding')"
-        )
-    ).one()
-    verdict = "ok" if version >= OLDEST_POSTGRESQL else "fail"
-    needed = "" if verdict == "ok" else f"; {OLDEST_POSTGRESQL} or newer is needed"
-    yield Finding(verdict, "database", f"PostgreSQL {version} answers{needed}")
-    if encoding == "UTF8":
-        yield Finding("ok", "encoding", "UTF8")
-    else:
-        yield Finding(
-            "fail", "encoding", f"{encoding}; create the database anew with --encoding=UTF8"
-        )
-
-
-def _connections(settings: Settings, connection: Connection) -> Iterator[Finding]:
-    """Whether an own PostgreSQL lets in as many as may come; the embedded one is made to fit."""
-    allowed: int = connection.execute(
-        sa.text(
-            "SELECT current_setting('max_connections')::int"
-            " - current_setting('superuser_reserved_connections')::int"
-        )
-    ).scalar_one()
-    needed = settings.workers * settings.threads + OTHER_CONNECTIONS
-    if allowed < needed:
-        yield Finding(
-            "warn",
-            "database",
-            f"PostgreSQL lets in {allowed} clients, but {needed} may come: raise its "
-            f"max_connections, or lower SIPXCONFIG_THREADS ({settings.threads}) or "
-            f"SIPXCONFIG_WORKERS ({settings.workers})",
-        )
-
-
-def _schema(connection: Connection) -> Iterator[Finding]:
-    state, found = schema.state(connection), schema.current_revision(connection)
-    if state is schema.State.CURRENT:
-        different = schema.differences(connection)
-        if different:
-            yield Finding("warn", "schema", f"{found}, but changed by hand: {different[0]}")
-        else:
-            yield Finding("ok", "schema", f"{found}")
-    elif state is schema.State.AHEAD:
-        yield Finding("fail", "schema", f"{found} is of a newer sipxconfig-soap; install that one")
-    else:
-        yield Finding(
-            "fail",
-            "schema",
-            f"{found or 'none'}; run sipxconfig-soap migrate (serve does it for "
-            "the embedded PostgreSQL)",
-        )
-
-
-def _own_templates(settings: Settings, connection: Connection) -> Iterator[Finding]:
-    """Whether the administrator's templates for profiles can be used, and each is of something."""
-    from sipxconfig_soap.domain.grouping import PHONE_GROUPS  # noqa: PLC0415 - loads the tables
-    from sipxconfig_soap.provisioning.profiles import Unreadable, own_check  # noqa: PLC0415
-
-    directory = settings.profile_templates
-    if directory is None or schema.state(connection) is not schema.State.CURRENT:
+def _examine_database(settings: Settings) -> Iterator[Finding]:
+    reason = None if settings.database_url else _why_not_running(settings)
+    if reason is not None:
+        yield Finding("warn", "database", reason)
         return
-    groups = connection.execute(sa.select(PHONE_GROUPS.groups.c.name)).scalars().all()
+    with _opened(settings) as connection:
+        for ask in DATABASE:
+            yield from ask(settings, connection)
+            connection.rollback()
+
+
+def _why_not_running(settings: Settings) -> str | None:
+    server = embedded(settings)
+    if not server.exists:
+        return "not created yet; serve creates it"
+    return None if server.is_running else "the embedded PostgreSQL does not run; serve starts it"
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Connection]:
+    """A connection to a database that runs already."""
+    url = settings.direct_database_url or settings.database_url or embedded(settings).url()
+    database = Database(url, pool_size=1)
     try:
-        findings = [
-            *(Finding("fail", "templates", each) for each in own_check.errors(directory)),
-            *(Finding("warn", "templates", each) for each in own_check.strays(directory, groups)),
-        ]
-    except Unreadable as error:
-        findings = [Finding("fail", "templates", str(error))]
-    yield from findings or [Finding("ok", "templates", f"those in {directory} can be used")]
-
-
-def _proxies(settings: Settings, connection: Connection) -> Iterator[Finding]:
-    """Who has sent headers of a proxy to the server without being trusted."""
-    from sipxconfig_soap.domain.untrusted_proxies import seen_lately  # noqa: PLC0415 - tables
-    from sipxconfig_soap.web.forwarded import is_trusted  # noqa: PLC0415
-
-    for address, seen in seen_lately(connection):
-        if not is_trusted(address, settings.trusted_proxies):
-            yield Finding(
-                "warn",
-                "proxies",
-                f"{address} sends X-Forwarded-… headers ({moment(seen)}), which are not believed: "
-                f"if it is your proxy, name it in SIPXCONFIG_TRUSTED_PROXIES",
-            )
-
-
-def _clock(connection: Connection) -> Finding:
-    before = datetime.now(UTC)
-    there: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
-    middle = before + (datetime.now(UTC) - before) / 2
-    apart = abs((there - middle).total_seconds())
-    sentence = f"{apart:.1f} s from the database's"
-    if apart >= CLOCK_FAIL_SECONDS:
-        return Finding("fail", "clock", f"{sentence}; set the clocks by NTP")
-    return Finding("warn" if apart >= CLOCK_WARN_SECONDS else "ok", "clock", sentence)
+        with database.engine.connect() as connection:
+            yield connection
+    finally:
+        database.dispose()

@@ -21,6 +21,7 @@ from sipxconfig_soap.cli.profiles import profile, profiles
 from sipxconfig_soap.cli.serve import serve
 from sipxconfig_soap.cli.worker import worker
 from sipxconfig_soap.cli.wsdl import wsdl
+from sipxconfig_soap.directories import NoTemporaryDirectory
 from sipxconfig_soap.embedded import EmbeddedError
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.settings import SettingsError
@@ -36,7 +37,12 @@ class _Program(click.Group):
         signal.signal(signal.SIGTERM, _leave)
         try:
             return super().invoke(ctx)
-        except (CommandError, EmbeddedError, SettingsError) as error:
+        except (
+            CommandError,
+            EmbeddedError,
+            NoTemporaryDirectory,
+            SettingsError,
+        ) as error:
             raise click.ClickException(str(error)) from error
         except (DBAPIError, Unavailable) as error:
             raise click.ClickException(explain(error)) from error

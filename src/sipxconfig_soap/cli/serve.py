@@ -7,12 +7,14 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
+import structlog
 
 from sipxconfig_soap import logs, schema
-from sipxconfig_soap.cli.admin import SUPERADMIN
-from sipxconfig_soap.cli.database import database_url, require_current
+from sipxconfig_soap.cli.admin import SUPERADMIN, ensure_superadmin
+from sipxconfig_soap.cli.database import database_url, require_current, require_utf8, wait_for
 from sipxconfig_soap.cli.output import warn
-from sipxconfig_soap.cli.worker import beside, warn_of_pooler
+from sipxconfig_soap.cli.worker import beside, warn_of_pooler, warn_of_profile_root
+from sipxconfig_soap.directories import temporary_directory
 from sipxconfig_soap.management import Health, serving
 from sipxconfig_soap.setting_values import host_and_port
 from sipxconfig_soap.settings import (
@@ -20,6 +22,7 @@ from sipxconfig_soap.settings import (
     SETTINGS,
     Setting,
     Settings,
+    is_given,
     unknown_variables,
 )
 
@@ -27,6 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sipxconfig_soap.db import Database
+
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+TEST_SERVICE_IS_ON = (
+    "TestService is on: administrators can empty the system with it; "
+    "SIPXCONFIG_TEST_SERVICE=false takes it away"
+)
 
 
 def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,7 +73,7 @@ def serve(*, worker: bool, **options: Any) -> None:
     logs.setup(settings.log_level, settings.log_format)
     for sentence in unknown_variables(os.environ):
         warn(sentence)
-    if settings.domain == DEFAULT_DOMAIN:
+    if not is_given("domain", os.environ, options["domain"]):
         warn(
             f"the SIP domain is the default {DEFAULT_DOMAIN}; phones need the real one: "
             "set SIPXCONFIG_DOMAIN or --domain."
@@ -73,16 +84,13 @@ def serve(*, worker: bool, **options: Any) -> None:
         raise click.ClickException(
             f"{error} Choose another address with {error.option}."
         ) from error
+    temporary_directory()  # gunicorn needs one
     with database_url(settings, create=True, keep=True) as url:
-        made_up = _prepare(settings, url)
-        if made_up is not None:
-            click.echo(
-                f"PIN of {SUPERADMIN}: {made_up}\n"
-                "It was made up just now and is not shown again; "
-                "sipxconfig-soap admin set-pin sets another."
-            )
+        _prepare(settings, url)
+        _tell_of_test_service(settings)
         if worker:
             warn_of_pooler(settings)
+            warn_of_profile_root(settings)
         with _watched(settings) as health, beside(options) if worker else nullcontext():
             server.run(
                 settings,
@@ -91,17 +99,25 @@ def serve(*, worker: bool, **options: Any) -> None:
             )
 
 
-def _prepare(settings: Settings, url: str) -> str | None:
-    """See to the schema and the first administrator; return the PIN if one was made up."""
+def _tell_of_test_service(settings: Settings) -> None:
+    if not settings.test_service:
+        _logger.info("TestService is off")
+    elif settings.database_url is None:
+        _logger.info(TEST_SERVICE_IS_ON)
+    else:
+        # What is in an own PostgreSQL is meant to stay.
+        _logger.warning(TEST_SERVICE_IS_ON)
+
+
+def _prepare(settings: Settings, url: str) -> None:
+    """See to the schema and the first administrator."""
     from sipxconfig_soap.db import Database  # noqa: PLC0415
-    from sipxconfig_soap.domain import accounts  # noqa: PLC0415
 
     database = Database(url, pool_size=1)
     try:
+        wait_for(database, settings.database_wait)
         _see_to_schema(settings, database)
-        return database.change(
-            lambda connection: accounts.bootstrap(connection, admin_pin=settings.admin_pin)
-        )
+        ensure_superadmin(database, settings)
     finally:
         # Nothing may be open when workers are forked.
         database.dispose()
@@ -109,6 +125,8 @@ def _prepare(settings: Settings, url: str) -> str | None:
 
 def _see_to_schema(settings: Settings, database: Database) -> None:
     """Migrate the embedded database; look at an own one, which only "migrate" changes."""
+    with database.engine.connect() as connection:
+        require_utf8(connection)
     if settings.database_url is None:
         with database.engine.connect() as connection:
             state = schema.state(connection)

@@ -15,6 +15,7 @@ import structlog
 from sipxconfig_soap import logs
 from sipxconfig_soap.cli.database import data_dir_option, open_database
 from sipxconfig_soap.cli.output import warn
+from sipxconfig_soap.directories import why_not_writable
 from sipxconfig_soap.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
     logs.setup(settings.log_level, settings.log_format)
     if not while_input:  # "serve" has said so
         warn_of_pooler(settings)
-    with open_database(settings, pool_size=CONNECTIONS) as database:
+    with open_database(settings, pool_size=CONNECTIONS, wait=True) as database:
         # So that new folders have their mode at once. To change it afterwards would take the bit
         # from them that hands the group on, where this user is not in the profile root's group.
         os.umask(0o027)
@@ -69,6 +70,22 @@ def warn_of_pooler(settings: Settings) -> None:
             "the worker needs sessions: name the database itself in "
             "SIPXCONFIG_DIRECT_DATABASE_URL."
         )
+
+
+def warn_of_profile_root(settings: Settings) -> None:
+    """Say that the worker cannot write where it shall."""
+    problem = profile_root_problem(settings)
+    if problem is not None:
+        warn(problem)
+
+
+def profile_root_problem(settings: Settings) -> str | None:
+    """What to say of a profile root into which no file can be written; None if it can."""
+    reason = why_not_writable(settings.profile_root)
+    return reason and (
+        f"the profile directory {settings.profile_root} cannot be written: {reason}; give it to "
+        "this user, or name another one in SIPXCONFIG_PROFILE_ROOT."
+    )
 
 
 def _end_with_input() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain import audit, grants, grouping, pins, pool
 from sipxconfig_soap.domain.permissions import SUPERADMIN, ensure_built_in, permissions
 from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
-from sipxconfig_soap.domain.users import new_sip_password, users
+from sipxconfig_soap.domain.users import PROPERTIES, add, new_sip_password, users
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sipxconfig_soap.domain.work import Work
 
 ADMINISTRATORS = "administrators"
@@ -72,10 +74,29 @@ def set_pin(connection: sa.Connection, user_name: str, pin: str) -> bool:
     new = users.update().where(users.c.user_name == user_name).values(pin_hash=pins.hash_pin(pin))
     if not connection.execute(new).rowcount:
         return False
-    where_from = {"administrator": "-", "address": "local", "service": "command line"}
-    entry = audit.Entry(**where_from, operation="set-pin", entities=[user_name], outcome=audit.DONE)
-    audit.record(connection, entry)
+    _note(connection, "set-pin", [user_name])
     return True
+
+
+def create_administrator(work: Work, user_name: str, pin: str) -> None:
+    """Create a user who may configure the system, from the command line; superadmin, say.
+
+    Raises:
+        Refused: what is wrong with name or PIN, as in addUser (services.md §3).
+    """
+    ensure_built_in(work.connection)
+    _ensure_administrators(work.connection)
+    values: dict[str, Any] = dict.fromkeys(each for each in PROPERTIES if each != "pin")
+    values |= {"userName": user_name, "groups": [ADMINISTRATORS], "aliases": [], "permissions": []}
+    add(work, values, pin=pin, voicemail_pin=None)
+    _note(work.connection, "create", work.touched)
+
+
+def _note(connection: sa.Connection, operation: str, user_names: Sequence[str]) -> None:
+    """Write an audit entry for what was done from the command line."""
+    where_from = {"administrator": "-", "address": "local", "service": "command line"}
+    entry = audit.Entry(**where_from, operation=operation, entities=user_names, outcome=audit.DONE)
+    audit.record(connection, entry)
 
 
 def bootstrap(connection: sa.Connection, *, admin_pin: str | None) -> str | None:

@@ -69,6 +69,10 @@ _by_target = sa.Index("ix_jobs_target", jobs.c.target, postgresql_where=sa.text(
 _by_phone = sa.Index("ix_jobs_phone_id_state", jobs.c.phone_id, jobs.c.state)
 """What a job may have to wait for; the second also finds the jobs of a phone that is deleted."""
 
+_ENDED = sa.text("finished IS NOT NULL")
+_by_end = sa.Index("ix_jobs_finished", jobs.c.finished, postgresql_where=_ENDED)
+"""What is old enough to be deleted; of no use for jobs that have not ended, as must be."""
+
 CHANNEL = "sipxconfig_jobs"
 """Where PostgreSQL notifies workers."""
 

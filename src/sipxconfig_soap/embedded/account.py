@@ -47,15 +47,15 @@ class Account:
 def account_for(directory: Path) -> Account | None:
     """Who runs the server on the data in ``directory``; None is whoever runs this program.
 
-    Root leaves that to the directory's owner, and if that is root too, to a system user which
-    is created when it is missing.
+    That may be its owner, or who may write in it by its group where it is root's. Root leaves it to
+    the owner, and if that is root too, to a system user which is created when it is missing.
 
     Raises:
         EmbeddedError: the data are somebody else's, or the system user cannot be created.
     """
     owner = directory.stat()
     if os.geteuid() != 0:
-        if owner.st_uid != os.geteuid():
+        if owner.st_uid != os.geteuid() and not _is_handed_over(owner):
             raise EmbeddedError(
                 f"{directory} belongs to {_user_name(owner.st_uid)}: run this as that user or "
                 "as root, or choose another directory with SIPXCONFIG_DATA_DIR or --data-dir."
@@ -64,6 +64,12 @@ def account_for(directory: Path) -> Account | None:
     if owner.st_uid != 0:
         return Account(owner.st_uid, owner.st_gid)
     return _system_user()
+
+
+def _is_handed_over(found: os.stat_result) -> bool:
+    """Whether root has made a directory for a group that we are in, as for containers."""
+    groups = {os.getegid(), *os.getgroups()}
+    return found.st_uid == 0 and bool(found.st_mode & stat.S_IWGRP) and found.st_gid in groups
 
 
 def open_way(path: Path, account: Account) -> None:

@@ -12,12 +12,13 @@ import shlex
 import shutil
 import stat
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sipxconfig_soap.directories import temporary_directory, why_not_writable
+from sipxconfig_soap.embedded import entry
 from sipxconfig_soap.embedded.account import Account, EmbeddedError, Identity, open_way
 from sipxconfig_soap.embedded.programs import find_programs, make_readable, run
 
@@ -28,6 +29,14 @@ START_SECONDS = 600
 _STOP_SECONDS = 60
 POLL_SECONDS = 0.1
 _LOG_LIMIT = 10 * 1024 * 1024
+LOG = "server.log"
+"""The server's own log, among its data."""
+
+_TAIL_BYTES = 64 * 1024
+_READY = "database system is ready to accept connections"
+# Not what it answers to clients while it starts.
+_FAILURE = re.compile(r"(?:FATAL|PANIC|: error): +(?!the database system is)(.*)")
+_END = re.compile(r"PANIC: .*|received \w+ shutdown request|server process .* was terminated by .*")
 _SOCKET = ".s.PGSQL.5432"
 # Longest path of a Unix socket on the systems that allow least, without the closing NUL.
 _SOCKET_PATH_LIMIT = 103
@@ -122,11 +131,32 @@ class Cluster:
         ]
         if not self.durable:
             command.append("--no-sync")
-        _run(command, account, START_SECONDS, "create its data")
+        purpose = "create its data"
+        if entry.has_entry(account):
+            _run(command, account, START_SECONDS, purpose)
+        else:
+            self._run_without_entry(command, account, purpose)
         unfinished.rename(self.directory)
 
+    def _run_without_entry(self, command: list[str], account: Account | None, purpose: str) -> None:
+        """Run initdb for a user who is not in passwd, by the first way that there is."""
+        with entry.by_library(account, self.directory.parent) as before:
+            try:
+                _run([*before, *command], account, START_SECONDS, purpose)
+            except EmbeddedError as error:
+                if entry.MISSING not in str(error):
+                    raise
+            else:
+                return
+        try:
+            _run([*entry.by_namespace(), *command], account, START_SECONDS, purpose)
+        except EmbeddedError as error:
+            if entry.MISSING in str(error) or "unshare" in str(error):
+                raise EmbeddedError(f"{error} {entry.WAYS_OUT}") from None
+            raise
+
     def _launch(self, programs: Path, account: Account | None, socket_directory: Path) -> None:
-        log = self.directory / "server.log"
+        log = self.directory / LOG
         with suppress(FileNotFoundError):
             if log.stat().st_size > _LOG_LIMIT:
                 log.replace(log.with_suffix(".log.1"))
@@ -136,10 +166,16 @@ class Cluster:
             *(str(programs / "pg_ctl"), "start", "-w", "-t", str(START_SECONDS)),
             *("-D", str(self.directory), "-l", str(log), "-o", shlex.join(options)),
         ]
-        try:
-            _run(command, account, START_SECONDS + 10, "start")
-        except EmbeddedError as error:
-            raise EmbeddedError(f"{error} Its own log is {log}.") from None
+        _run(command, account, START_SECONDS + 10, "start", log)
+
+    def last_words(self) -> str | None:
+        """Why the server ended, as far as it could still say so; None if nobody knows."""
+        with suppress(OSError), (self.directory / LOG).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            # What it said before it was ready, or what it told clients, is another matter.
+            _, _, last = log.read().decode(errors="replace").rpartition(_READY)
+            return next((found.group().strip() for found in _END.finditer(last)), None)
+        return None
 
     def _server_settings(self, socket_directory: Path) -> dict[str, str]:
         settings = {
@@ -164,10 +200,10 @@ class Cluster:
         if _fits(self.directory):
             return self.directory
         name = f"sipxconfig-{hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]}"
-        for base in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - made private below
-            if _fits(Path(base) / name):
-                _make_private(Path(base) / name, account)
-                return Path(base) / name
+        for base in (temporary_directory(), Path("/tmp")):  # noqa: S108 - made private below
+            if _fits(base / name):
+                _make_private(base / name, account)
+                return base / name
         raise EmbeddedError("No directory for a Unix socket was found.")
 
     def _has_open(self, pid: int) -> bool:
@@ -225,9 +261,27 @@ def _make_private(directory: Path, account: Account | None) -> None:
         open_way(directory, account)
 
 
-def _run(command: list[str], account: Account | None, seconds: float, purpose: str) -> None:
-    """Run a program of PostgreSQL as ``account``, without anything of our environment."""
+def _run(
+    command: list[str],
+    account: Account | None,
+    seconds: float,
+    purpose: str,
+    log: Path | None = None,
+) -> None:
+    """Run a program of PostgreSQL as ``account``, without anything of our environment.
+
+    Args:
+        command: the program and its arguments.
+        account: who runs it; None is this user.
+        seconds: how long it may take.
+        purpose: what it does, as it continues "could not".
+        log: the file in which the server that it starts says why it does not.
+
+    Raises:
+        EmbeddedError: it came to nothing; the text says why.
+    """
     who: Identity = {} if account is None else account.for_subprocess()
+    before = log.stat().st_size if log is not None and log.exists() else 0
     try:
         code, said = run(
             command,
@@ -241,6 +295,27 @@ def _run(command: list[str], account: Account | None, seconds: float, purpose: s
         raise EmbeddedError(
             f"The embedded PostgreSQL did not {purpose} within {seconds:.0f} s."
         ) from None
-    if code:
-        last = (said.strip(" .\n").splitlines() or ["(no word)"])[-1]
-        raise EmbeddedError(f"The embedded PostgreSQL could not {purpose}: {last.strip()}.")
+    if not code:
+        return
+    reason, advice = _failure(said), ""
+    if log is not None:
+        # A full disk may be why it has said nothing.
+        reason = _failure(_said_in(log, before)) or why_not_writable(log.parent) or reason
+        advice = f" Its own log is {log}."
+    if reason is None:
+        reason = (said.strip(" .\n").splitlines() or ["(no word)"])[-1].strip()
+    raise EmbeddedError(f"The embedded PostgreSQL could not {purpose}: {reason}.{advice}")
+
+
+def _said_in(log: Path, before: int) -> str:
+    """What a server has written into its log since that was so long."""
+    with suppress(OSError), log.open("rb") as opened:
+        opened.seek(before)
+        return opened.read(_LOG_LIMIT).decode(errors="replace")
+    return ""
+
+
+def _failure(said: str) -> str | None:
+    """The line that says why a program came to nothing; those behind it tell consequences."""
+    found = _FAILURE.search(said)
+    return found.group(1).strip(" .") if found else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,13 @@ LOOK_SECONDS = 1.0
 """Pause between two looks at a server that runs."""
 
 LONGEST_PAUSE_SECONDS = 60.0
-"""Pause after many failures; the first is short, and each is twice as long as the one before."""
+"""Pause before a start after many others; each is twice as long as the one before, the first none.
+
+A server that has lived as long as this is no longer one that dies again and again.
+"""
+
+UNKNOWN = "it was killed, as its log does not say"
+"""The reason why a server has ended that had no time to give one."""
 
 JOIN_SECONDS = 5.0
 """How long the end of the block waits for a start; `EmbeddedPostgres.stop` breaks off what is left.
@@ -57,18 +64,22 @@ class _Keeper(threading.Thread):
 
     def run(self) -> None:
         """Look after the server."""
-        pause = LOOK_SECONDS
-        while not self.stopping.wait(pause):
+        pause, steady = 0.0, 0.0
+        while not self.stopping.wait(LOOK_SECONDS):
             try:
                 if self._server.is_running:
-                    pause = LOOK_SECONDS
+                    if time.monotonic() > steady:
+                        pause = 0.0
                     continue
+                reason = self._server.last_words() or UNKNOWN
+                if self.stopping.wait(pause):
+                    return
                 self._server.start_again()
             except Exception as error:  # noqa: BLE001 - whatever it is, a later try may succeed
                 if not self.stopping.is_set():
-                    reason = str(error)
                     # Where it was noticed helps nobody.
-                    _logger.error("PostgreSQL does not start", reason=reason)  # noqa: TRY400
+                    _logger.error("PostgreSQL does not start", reason=str(error))  # noqa: TRY400
             else:
-                _logger.warning("PostgreSQL had ended and was started again")
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                _logger.warning("PostgreSQL had ended and was started again", reason=reason)
+            pause = min(max(pause * 2, LOOK_SECONDS), LONGEST_PAUSE_SECONDS)
+            steady = time.monotonic() + LONGEST_PAUSE_SECONDS

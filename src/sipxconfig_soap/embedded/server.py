@@ -92,6 +92,10 @@ class EmbeddedPostgres:
         """Whether the server runs and is ready."""
         return self._cluster.running_at() is not None
 
+    def last_words(self) -> str | None:
+        """Why the server ended, as its log says; None if it does not."""
+        return self._cluster.last_words()
+
     def start_again(self) -> None:
         """Start the server on the data that are there, if it has died since `start`.
 
@@ -236,7 +240,9 @@ class EmbeddedPostgres:
 
 
 def _open_lock(path: Path, account: Account | None) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Not through a link, by which the owner of the directory would be given a file of root's.
+    how = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, how, 0o600)
     if account is not None:
         os.fchown(descriptor, account.uid, account.gid)
     return descriptor

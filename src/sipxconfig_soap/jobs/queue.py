@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -24,7 +24,7 @@ from sipxconfig_soap.domain.jobs import (
     announce,
     jobs,
 )
-from sipxconfig_soap.domain.tables import among
+from sipxconfig_soap.domain.tables import among, text_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,40 +79,72 @@ class Ending:
     reason: str | None = None
 
 
+class Failed(NamedTuple):
+    """A job that has failed for good.
+
+    Attributes:
+        id: of the job.
+        kind: profiles, restart or removal.
+        serial: of the phone when the job was queued.
+        reason: why it failed; there is no secret in it.
+    """
+
+    id: int
+    kind: str
+    serial: str
+    reason: str
+
+
+class Ended(NamedTuple):
+    """What became of tries that ended.
+
+    Attributes:
+        lost: jobs that were the worker's no longer, since it was taken for dead.
+        failed: jobs that failed for good, and the restarts that failed with them.
+    """
+
+    lost: list[Claimed]
+    failed: list[Failed]
+
+
 def claim_files(connection: sa.Connection, worker: int, most: int) -> list[Claimed]:
     """Take jobs that write or remove files, oldest first, of those about one file one at a time."""
     other = jobs.alias("other")
-    before = (
+    before = _exists(
+        other,
+        other.c.finished.is_(None),  # the condition of the index of targets, and of no other
         other.c.target == jobs.c.target,
         other.c.kind.in_(FILE_KINDS),
         # A job that had failed and waits again is older than one that may be running.
         sa.or_(other.c.id < jobs.c.id, other.c.state == RUNNING),
     )
-    free = (jobs.c.kind.in_(FILE_KINDS), ~_unfinished(other, *before))
-    return _claim(connection, worker, most, free)
+    return _claim(connection, worker, most, (jobs.c.kind.in_(FILE_KINDS), ~before))
 
 
 def claim_restarts(connection: sa.Connection, worker: int, most: int) -> list[Claimed]:
     """Take restarts, oldest first, of phones about whose files there is nothing left to do."""
     other = jobs.alias("other")
-    before = (
+    # As a subquery, so that PostgreSQL cannot tell that it is the condition of other indexes.
+    states = sa.func.array(sa.select(sa.func.unnest(text_array(UNFINISHED))).scalar_subquery())
+    before = _exists(
+        other,
+        other.c.state == sa.any_(states),
         other.c.phone_id == jobs.c.phone_id,
         sa.or_(other.c.kind.in_(FILE_KINDS), other.c.state == RUNNING),
     )
-    return _claim(connection, worker, most, (jobs.c.kind == RESTART, ~_unfinished(other, *before)))
+    return _claim(connection, worker, most, (jobs.c.kind == RESTART, ~before))
 
 
-def _unfinished(other: sa.FromClause, *such: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Whether there is another job that has not ended, found by an index for each job by itself.
+def _exists(other: sa.FromClause, *such: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Whether there is another such job, found by an index for each job by itself.
 
-    While PostgreSQL believes that there are no jobs, since it has analyzed the table when the queue
-    was empty, all plans cost the same to it. So it is left no choice: a subquery with an offset is
-    not made a join, and of the indexes of unfinished jobs only one goes by this condition.
+    While PostgreSQL believes that there are no jobs, since the queue was empty when it last looked
+    at the table, all plans cost the same to it, also those that look at all pairs of jobs. So it is
+    left no choice: a subquery with an offset is not made a join, and only one index may be used
+    with the conditions.
     """
-    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
-        other.c.finished.is_(None), *such
-    )
-    return rows.correlate(jobs).offset(sa.literal_column("0")).exists()
+    rows: sa.Select[Any] = sa.select(sa.literal_column("1")).where(*such)
+    return rows.select_from(other).correlate(jobs).offset(sa.literal_column("0")).exists()
 
 
 def _claim(
@@ -160,7 +192,7 @@ def settled(ending: Ending, delays: Sequence[float]) -> Ending:
 
 def end(
     connection: sa.Connection, worker: int, endings: Sequence[Ending], delays: Sequence[float]
-) -> list[Claimed]:
+) -> Ended:
     """Note how tries ended.
 
     Args:
@@ -168,12 +200,10 @@ def end(
         worker: whose tries they were.
         endings: of the tries, settled.
         delays: seconds of the pauses before further tries, the first after the first try.
-
-    Returns:
-        The jobs that were this worker's no longer, since it was taken for dead.
     """
     final: dict[tuple[str, str | None], list[int]] = defaultdict(list)
     noted: set[int] = set()
+    failed: list[Failed] = []
     for ending in endings:
         job = ending.job
         if ending.state == WAITING:
@@ -182,29 +212,43 @@ def end(
         else:
             final[ending.state, ending.reason].append(job.id)
     for (state, reason), ids in final.items():
-        noted.update(_finish(connection, worker, ids, state, reason))
+        finished, among_them = _finish(connection, worker, ids, state, reason)
+        noted.update(finished)
+        failed += among_them
     announce(connection)
-    return [ending.job for ending in endings if ending.job.id not in noted]
+    return Ended([ending.job for ending in endings if ending.job.id not in noted], failed)
 
 
 def _finish(
     connection: sa.Connection, worker: int, ids: Sequence[int], state: str, reason: str | None
-) -> list[int]:
-    """End jobs of this worker in a final state; returns their ids."""
+) -> tuple[list[int], list[Failed]]:
+    """End jobs of this worker in a final state.
+
+    Returns:
+        The ids of those that were the worker's still; and what failed, restarts with it.
+    """
     now = sa.func.clock_timestamp()
     ended = connection.execute(
         jobs.update()
         .where(_at(worker, ids))
         .values(state=state, reason=reason, finished=now, worker=None)
-        .returning(jobs.c.id, jobs.c.kind, jobs.c.phone_id)
+        .returning(*_SHOWN, jobs.c.phone_id)
     ).all()
-    phones = [row.phone_id for row in ended if row.kind == PROFILES and row.phone_id is not None]
-    if phones and state == FAILED:
-        _fail_restarts(connection, phones, f"its profiles failed: {reason}")
-    return [row.id for row in ended]
+    failed: list[Failed] = []
+    if state == FAILED:
+        failed = [Failed(*row[:-1]) for row in ended]
+        phones = [each.phone_id for each in ended if each.kind == PROFILES and each.phone_id]
+        if phones:
+            failed += _fail_restarts(connection, phones, f"its profiles failed: {reason}")
+    return [row.id for row in ended], failed
 
 
-def _fail_restarts(connection: sa.Connection, phone_ids: Sequence[int], reason: str) -> None:
+_SHOWN = (jobs.c.id, jobs.c.kind, jobs.c.serial, jobs.c.reason)
+
+
+def _fail_restarts(
+    connection: sa.Connection, phone_ids: Sequence[int], reason: str
+) -> list[Failed]:
     """Fail the restarts that waited for profiles, unless others are to be written already."""
     other = jobs.alias("other")
     more = sa.exists().where(
@@ -213,11 +257,13 @@ def _fail_restarts(connection: sa.Connection, phone_ids: Sequence[int], reason: 
         other.c.kind == PROFILES,
     )
     waiting = (jobs.c.kind == RESTART, jobs.c.state == WAITING)
-    connection.execute(
+    rows = connection.execute(
         jobs.update()
         .where(among(jobs.c.phone_id, phone_ids), *waiting, ~more)
         .values(state=FAILED, reason=reason, finished=sa.func.clock_timestamp())
+        .returning(*_SHOWN)
     )
+    return [Failed(*row) for row in rows]
 
 
 def _at(worker: int, ids: Sequence[int]) -> sa.ColumnElement[bool]:
@@ -266,8 +312,12 @@ def give_back(connection: sa.Connection, worker: int) -> None:
         announce(connection)
 
 
-def recover(connection: sa.Connection) -> int:
-    """Let jobs wait again whose worker is no more; returns how many there were."""
+def recover(connection: sa.Connection) -> tuple[int, list[Failed]]:
+    """Let jobs wait again whose worker is no more, but for those whose workers keep dying.
+
+    Returns:
+        How many there were; and what failed, restarts with it.
+    """
     locks = sa.table("pg_locks", *map(sa.column, ("locktype", "database", "classid", "objid")))
     key = (
         locks.c.classid.cast(sa.BigInteger).op("<<")(32).op("|")(locks.c.objid.cast(sa.BigInteger))
@@ -279,14 +329,16 @@ def recover(connection: sa.Connection) -> int:
         .where(jobs.c.state == RUNNING, jobs.c.worker.not_in(alive))
         .with_for_update(skip_locked=True)
     ).all()
+    failed: list[Failed] = []
     for row in lost:
         if row.attempts >= MOST_ATTEMPTS:
-            _finish(connection, row.worker, [row.id], FAILED, f"{row.attempts} workers died of it")
+            reason = f"{row.attempts} workers died of it"
+            failed += _finish(connection, row.worker, [row.id], FAILED, reason)[1]
         else:
             _wait_again(connection, row.worker, [row.id], "its worker died")
     if lost:
         announce(connection)
-    return len(lost)
+    return len(lost), failed
 
 
 def next_due(connection: sa.Connection, kinds: Sequence[str]) -> float | None:

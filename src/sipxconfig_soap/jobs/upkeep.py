@@ -1,16 +1,25 @@
-"""What an administrator does with jobs that have ended: try again, tidy up."""
+"""What becomes of jobs that have ended, and of audit entries: trying again, tidying up."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from sipxconfig_soap.domain.audit import audit_log
 from sipxconfig_soap.domain.jobs import DONE, FAILED, PROFILES, REMOVAL, WAITING, announce, jobs
 from sipxconfig_soap.domain.tables import among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+STEP_ROWS = 1000
+"""Rows of a table that are removed in one transaction."""
+
+PAUSE_SECONDS = 3600.0
+"""Between two looks for what has become old."""
 
 
 def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
@@ -56,6 +65,50 @@ def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) ->
 
 def purge(connection: sa.Connection, days: float) -> int:
     """Delete jobs that ended more than ``days`` days ago; returns how many there were."""
+    return connection.execute(jobs.delete().where(_older(jobs.c.finished, days))).rowcount
+
+
+def _older(moment: sa.ColumnElement[Any], days: float) -> sa.ColumnElement[bool]:
     age = sa.func.make_interval(0, 0, 0, 0, 0, 0, days * 86400)
-    old = jobs.c.finished < sa.func.clock_timestamp() - age
-    return connection.execute(jobs.delete().where(old)).rowcount
+    return moment < sa.func.clock_timestamp() - age
+
+
+class Upkeep:
+    """Removes old jobs and audit entries, some at a time, so that nobody waits for it.
+
+    Args:
+        job_days: for how many days jobs are kept that have ended; 0 is for ever.
+        audit_days: the same for entries of the audit log.
+    """
+
+    def __init__(self, job_days: int, audit_days: int) -> None:
+        kept = [(jobs, jobs.c.finished, job_days), (audit_log, audit_log.c.time, audit_days)]
+        self._steps = [_removal(*each) for each in kept if each[2]]
+        self._due = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a step."""
+        return bool(self._steps) and time.monotonic() >= self._due
+
+    def step(self, connection: sa.Connection) -> bool:
+        """Remove some of what is old; whether there may be more.
+
+        Args:
+            connection: in a transaction.
+        """
+        # Whatever comes of it, the next step is not at once.
+        self._due = time.monotonic() + PAUSE_SECONDS
+        more = STEP_ROWS in [connection.execute(step).rowcount for step in self._steps]
+        if more:
+            self._due = 0.0
+        return more
+
+
+def _removal(table: sa.Table, moment: sa.Column[Any], days: int) -> sa.Delete:
+    """Delete some of the rows whose moment is so many days ago, the oldest first."""
+    old = _older(moment, days)
+    oldest = sa.select(table.c.id).where(old).order_by(moment).limit(STEP_ROWS)
+    chosen = table.c.id == sa.any_(sa.func.array(oldest.scalar_subquery()))
+    # Looked at again when the row is locked: somebody may have let a job wait again.
+    return table.delete().where(chosen, old)

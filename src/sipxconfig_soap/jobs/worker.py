@@ -19,16 +19,18 @@ import structlog
 from sqlalchemy import exc
 
 from sipxconfig_soap import incident
-from sipxconfig_soap.domain.jobs import RESTART, WAITING
+from sipxconfig_soap.directories import why_not_writable
+from sipxconfig_soap.domain.jobs import FAILED, RESTART, WAITING
 from sipxconfig_soap.errors import Unavailable
-from sipxconfig_soap.jobs import files, metrics, queue, restarts
+from sipxconfig_soap.jobs import files, metrics, queue, restarts, upkeep
 from sipxconfig_soap.jobs.bell import Bell, Listener
-from sipxconfig_soap.jobs.queue import Claimed, Ending
+from sipxconfig_soap.jobs.queue import Claimed, Ending, Failed
 from sipxconfig_soap.provisioning.notify import Notifier
 from sipxconfig_soap.provisioning.phone import ProvisioningSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.provisioning.notify import Notification
@@ -107,7 +109,9 @@ class Loop(ABC):
     def _serve(self, listener: Listener) -> None:
         """Work as long as the connection lasts."""
         while not self._stopping.is_set():
-            metrics.RECOVERED.inc(self._write(queue.recover))
+            recovered, failed = self._write(queue.recover)
+            metrics.RECOVERED.inc(recovered)
+            _note(failed)
             # Asked before the steps: what becomes due while they look is not slept through.
             look_at = time.monotonic() + self._next_look()
             while not self._stopping.is_set() and self._step(listener):
@@ -136,26 +140,60 @@ class Loop(ABC):
             return []
         delays = self._settings.job_retry_delays
         settled = [queue.settled(ending, delays) for ending in endings]
-        lost = self._write(lambda c: queue.end(c, listener.worker, settled, delays))
+        ended = self._write(lambda c: queue.end(c, listener.worker, settled, delays))
         for each in settled:
             if each.state == WAITING:
                 metrics.RETRIED.labels(each.job.kind).inc()
-            else:
+            elif each.state != FAILED:
                 metrics.FINISHED.labels(each.job.kind, each.state).inc()
-        return lost
+        _note(ended.failed)
+        return ended.lost
 
     def _write(self, work: Callable[[sa.Connection], T]) -> T:
         return self._database.change(work)
 
 
+def _note(failed: Sequence[Failed]) -> None:
+    """Tell of jobs that failed for good: who asked for them was answered long ago."""
+    for job in failed:
+        metrics.FINISHED.labels(job.kind, FAILED).inc()
+        logger.warning(
+            "job failed",
+            job=job.id,
+            kind=job.kind,
+            phone=job.serial,
+            reason=job.reason,
+            retry=f"sipxconfig-soap jobs retry {job.id}",
+        )
+
+
 class FileLoop(Loop):
-    """Writes and removes profile files."""
+    """Writes and removes profile files, and removes old rows when there is nothing to do."""
 
     kinds = queue.FILE_KINDS
 
     def __init__(self, database: Database, settings: Settings) -> None:
         super().__init__(database, settings)
         self._jobs = files.FileJobs(settings.profile_root, provisioning_settings(settings))
+        self._root = _Root(settings.profile_root)
+        self._upkeep = upkeep.Upkeep(settings.job_days, settings.audit_days)
+
+    def _next_look(self) -> float:
+        self._root.look()
+        return super()._next_look()
+
+    def _pause(self, look_at: float) -> float:
+        # Between two steps of upkeep there may be a job to do.
+        more = self._upkeep.is_due and self._tidy()
+        return 0.0 if more else super()._pause(look_at)
+
+    def _tidy(self) -> bool:
+        """Remove some old rows; whether there may be more. No job waits because that fails."""
+        try:
+            return self._write(self._upkeep.step)
+        except (Unavailable, exc.DBAPIError) as error:
+            incident.report(error)
+            return False
 
     def close(self) -> None:
         """Free what is left when the loop has ended."""
@@ -172,11 +210,32 @@ class FileLoop(Loop):
             self._write(lambda c: files.renew(c, moved))
         with metrics.BATCH_SECONDS.time():
             endings += [self._jobs.carry_out(task) for task in tasks]
+        if any(each.state == WAITING for each in endings):
+            self._root.look()
         lost = self._end(listener, endings)
         if lost:
             redone = [task for task in tasks if task.job in lost]
             self._write(lambda c: files.make_up_for(c, redone))
         return bool(endings)
+
+
+class _Root:
+    """Tells when the profile root begins and ceases to be writable."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._reason: str | None = None
+
+    def look(self) -> None:
+        """Try to write a file, which nobody sees."""
+        reason = why_not_writable(self._root)
+        if reason is not None and reason != self._reason:
+            logger.warning(
+                "the profile directory cannot be written", directory=self._root, reason=reason
+            )
+        elif reason is None and self._reason is not None:
+            logger.warning("the profile directory can be written again", directory=self._root)
+        self._reason = reason
 
 
 class RestartLoop(Loop):
