@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sipxconfig_soap.settings import SETTINGS, Settings, SettingsError, unknown_variables
+from sipxconfig_soap.settings import SETTINGS, Settings, SettingsError, remarks
 
 REQUIRED_NAMES = {
     *("DATABASE_URL", "DATA_DIR", "BIND", "WORKERS", "DOMAIN", "DOMAIN_ALIASES", "REALM"),
@@ -215,9 +215,35 @@ def test_data_dir_of_each_kind_of_user(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert Settings.load({}).data_dir == Path("/var/lib/sipxconfig-soap")
 
 
+def test_a_user_without_a_home_directory_names_the_data_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setattr(os, "geteuid", lambda: 123456)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({})
+    assert str(caught.value) == (
+        "SIPXCONFIG_DATA_DIR is 'auto': it must be an absolute path, since this user has no home "
+        "directory."
+    )
+    assert Settings.load({"SIPXCONFIG_DATA_DIR": "/data"}).profile_root == Path("/data/profiles")
+
+
 def test_unknown_variables_name_the_nearest() -> None:
-    environ = {"SIPXCONFIG_DOMIAN": "x", "SIPXCONFIG_QQQQQQ": "x", "SIPXCONFIG_BIND": "x", "A": "b"}
-    assert unknown_variables(environ) == [
+    environ = {
+        "SIPXCONFIG_DOMIAN": "x",
+        "SIPXCONFIG_QQQQQQ": "x",
+        "SIPXCONFIG_BIND": "x",
+        "A": "b",
+        "SIPXCONFIG_DOMAIN_FILE": "x",
+        "SIPXCONFIG_ADMIN_PIN_FILE": "x",
+    }
+    assert remarks(environ) == [
+        "SIPXCONFIG_DOMAIN_FILE is not a setting: did you mean SIPXCONFIG_DOMAIN?",
         "SIPXCONFIG_DOMIAN is not a setting: did you mean SIPXCONFIG_DOMAIN?",
         "SIPXCONFIG_QQQQQQ is not a setting: it has no effect.",
     ]

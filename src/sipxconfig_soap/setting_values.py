@@ -88,12 +88,15 @@ def workers(given: str) -> int:
 
 def data_dir(given: str) -> Path:
     """An absolute directory; ``auto`` is the usual place for this user."""
-    if given != "auto":
-        return Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 - keeps links
-    if os.geteuid() == 0:
-        return Path("/var/lib/sipxconfig-soap")
-    base = os.environ.get("XDG_DATA_HOME", "")
-    home = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
+    try:
+        if given != "auto":
+            return Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100 - keeps links
+        if os.geteuid() == 0:
+            return Path("/var/lib/sipxconfig-soap")
+        base = os.environ.get("XDG_DATA_HOME", "")
+        home = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        raise ValueError("an absolute path, since this user has no home directory") from None
     return home / "sipxconfig-soap"
 
 

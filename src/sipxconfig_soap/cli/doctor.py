@@ -17,7 +17,7 @@ from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.database import data_dir_option, explain, open_database
 from sipxconfig_soap.cli.worker import CONNECTIONS
 from sipxconfig_soap.embedded import EmbeddedError
-from sipxconfig_soap.settings import DEFAULT_DOMAIN, Settings, SettingsError, unknown_variables
+from sipxconfig_soap.settings import DEFAULT_DOMAIN, Settings, SettingsError, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def doctor(data_dir: Path | None) -> None:
 
 def examine(data_dir: Path | None) -> Iterator[Finding]:
     """All findings, in the order of what builds on what."""
-    for sentence in unknown_variables(os.environ):
+    for sentence in remarks(os.environ):
         yield Finding("warn", "settings", sentence)
     try:
         settings = Settings.load(os.environ, data_dir=data_dir)
