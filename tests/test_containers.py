@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.compose import Image, Project, load
-from tests.support.images import BASE_PYTHON, REPOSITORY, build
+from tests.support.images import BASE_PYTHON, OURS, REPOSITORY, TFTP, built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,12 +109,14 @@ def compose(directory: Path) -> dict[str, Any]:
 @pytest.fixture
 def images(tmp_path: Path) -> Iterator[dict[str, Image]]:
     """An image for each service: ours, and this machine's programs for those of others."""
-    buildah = build(tmp_path)
-    names = {"ours": "localhost/sipxconfig-soap", "tftp": "localhost/sipxconfig-soap-tftp"}
-    with buildah.mounted(names["ours"]) as ours, buildah.mounted(names["tftp"]) as tftp:
+    with (
+        built(tmp_path) as buildah,
+        buildah.mounted(OURS) as ours,
+        buildah.mounted(TFTP) as tftp,
+    ):
         found = {}
-        for name, root in (("ours", ours), ("tftp", tftp)):
-            config = buildah.config(names[name])
+        for name, image, root in (("ours", OURS, ours), ("tftp", TFTP, tftp)):
+            config = buildah.config(image)
             assert config["User"] == "10001:0"
             found[name] = Image(
                 root=root,

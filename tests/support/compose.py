@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 START_SECONDS = 60
+_NO_LONGER = ("setpriv", "--pdeathsig=KILL")
+"""Before a command: it ends when this program does, however that ends."""
+
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
@@ -127,7 +130,7 @@ class Project:
         self._network = subnet["subnet"].removesuffix(".0/24")
         self.gateway = f"{self._network}.1"
         # Its only process keeps the network that all services are connected to.
-        self._switch = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        self._switch = subprocess.Popen([*_NO_LONGER, "unshare", "--net", "sleep", "infinity"])
 
     def __enter__(self) -> Self:
         while self._is_ours():
@@ -206,7 +209,16 @@ class Project:
             log.chmod(0o666)  # nginx opens it once more, as its own user
             process = subprocess.Popen(
                 [
-                    *("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child"),
+                    *(
+                        *_NO_LONGER,
+                        "unshare",
+                        "--mount",
+                        "--pid",
+                        "--net",
+                        "--ipc",
+                        "--fork",
+                        "--kill-child",
+                    ),
                     *("sh", "-ec", self._script(name, image, environment, command)),
                 ],
                 stdin=subprocess.DEVNULL,

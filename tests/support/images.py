@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 BASE = "localhost/sipxconfig-soap-tests-bookworm"
 BASE_PYTHON = (3, 11)
-MOST_IMAGES = 150
-"""Of steps that were kept, before all but the base are thrown away."""
+OURS = "localhost/sipxconfig-soap"
+TFTP = "localhost/sipxconfig-soap-tftp"
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sipxconfig-soap-tests"
 
@@ -41,10 +41,11 @@ class Buildah:
     """buildah as root without the help of an engine: with no more than chroot to isolate steps."""
 
     def __init__(self, storage: Path) -> None:
-        self._options = ["--root", str(storage / "root"), "--runroot", str(storage / "run")]
-        # Where the kernel cannot lay file systems over others, whole copies do.
-        drivers = [[*self._options, "--storage-driver", each] for each in ("overlay", "vfs")]
-        self._options = drivers[0] if self._works(drivers[0]) else drivers[1]
+        places = ["--root", str(storage / "root"), "--runroot", str(storage / "run")]
+        overlay, copies = ([*places, "--storage-driver", each] for each in ("overlay", "vfs"))
+        self.layered = self._works(overlay)
+        """Whether the kernel can lay file systems over others; else everything is copied."""
+        self._options = overlay if self.layered else copies
 
     @staticmethod
     def _works(options: list[str]) -> bool:
@@ -71,31 +72,32 @@ class Buildah:
             self("rm", container)
 
 
-def build(directory: Path) -> Buildah:
-    """Build ``localhost/sipxconfig-soap`` and ``localhost/sipxconfig-soap-tftp``.
+@contextmanager
+def built(directory: Path) -> Iterator[Buildah]:
+    """Build `OURS` and `TFTP`; another run that wants to waits as long as the context lasts.
 
     Args:
         directory: for the packages that are to be installed.
     """
     _CACHE.mkdir(parents=True, exist_ok=True)
     with (_CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be at it
+        fcntl.flock(lock, fcntl.LOCK_EX)
         buildah = Buildah(_CACHE / "storage")
-        names = buildah("images", "--noheading", "--format", "{{.Name}}")
-        if BASE not in names:
+        buildah("rm", "--all")  # what a run that was killed has left
+        if BASE not in buildah("images", "--noheading", "--format", "{{.Name}}").split():
             _make_base(buildah)
-        if len(names.splitlines()) > MOST_IMAGES:
-            shown = buildah("images", "--all", "--noheading", "--format", "{{.Name}} {{.ID}}")
-            old = [each.split()[1] for each in shown.splitlines() if not each.startswith(BASE)]
-            buildah("rmi", "--force", *old)
         options = [
-            *("bud", "--layers", "--pull-never", "--format=docker", f"--build-arg=BASE={BASE}"),
-            *("--file", REPOSITORY / "docker" / "Dockerfile"),
+            *("bud", "--pull-never", "--format=docker", f"--build-arg=BASE={BASE}"),
+            *("--file", REPOSITORY / "docker" / "Dockerfile", *_packages(directory)),
         ]
-        packages = _packages(directory)
-        buildah(*options, *packages, "--tag=localhost/sipxconfig-soap", REPOSITORY)
-        buildah(*options, "--target=tftp", "--tag=localhost/sipxconfig-soap-tftp", REPOSITORY)
-    return buildah
+        if buildah.layered:
+            # Its steps have a name so that they are kept, too. To copy after each takes too long.
+            options += ["--layers"]
+            buildah(*options, "--target=build", f"--tag={OURS}-build", REPOSITORY)
+        buildah(*options, f"--tag={OURS}", REPOSITORY)
+        buildah(*options, "--target=tftp", f"--tag={TFTP}", REPOSITORY)
+        buildah("rmi", "--prune")
+        yield buildah
 
 
 def _make_base(buildah: Buildah) -> None:
