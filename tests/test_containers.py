@@ -208,10 +208,12 @@ def what_the_proxy_says_of_clients_counts_and_not_what_they_say(project: Project
 
 def nothing_but_the_volume_and_memory_can_be_written(project: Project) -> None:
     attempt = "touch {0}/new 2>/dev/null && rm {0}/new && echo {0}"
-    folders = "/ /tmp /var/tmp /run /etc /opt/sipxconfig-soap /srv/phones /dev/shm /run/secrets"
+    folders = (
+        "/ /tmp /var/tmp /run /run/secrets /etc /opt/sipxconfig-soap /dev /dev/shm /srv/phones"
+    )
     program = "; ".join(attempt.format(each) for each in folders.split())
     done = project.services["worker"].execute("sh", "-c", program)
-    assert done.stdout.split() == ["/srv/phones", "/dev/shm"]
+    assert done.stdout.split() == ["/dev/shm", "/srv/phones"]
     done = project.services["tftp"].execute("sh", "-c", program)
     assert done.stdout.split() == ["/dev/shm"]
     shown = project.services["server"].execute("sh", "-c", "id -u; id -G; getent passwd $(id -u)")

@@ -29,6 +29,10 @@ START_SECONDS = 60
 _NO_LONGER = ("setpriv", "--pdeathsig=KILL")
 """Before a command: it ends when this program does, however that ends."""
 
+_APART = (
+    *_NO_LONGER,
+    *("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child"),
+)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
@@ -208,19 +212,7 @@ class Project:
         with log.open("w") as output:
             log.chmod(0o666)  # nginx opens it once more, as its own user
             process = subprocess.Popen(
-                [
-                    *(
-                        *_NO_LONGER,
-                        "unshare",
-                        "--mount",
-                        "--pid",
-                        "--net",
-                        "--ipc",
-                        "--fork",
-                        "--kill-child",
-                    ),
-                    *("sh", "-ec", self._script(name, image, environment, command)),
-                ],
+                [*_APART, "sh", "-ec", self._script(name, image, environment, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -238,7 +230,8 @@ class Project:
         lines = self._networking(name)
         if image.root:
             lines += [f"mount --bind {root} {root}", f"mkdir -p {root}/proc {root}/dev"]
-            lines += [f"{empty} {root}/dev", f"mkdir {root}/dev/shm", f"{empty} {root}/dev/shm"]
+            lines += [f"mount -t tmpfs -o mode=755 tmpfs {root}/dev"]
+            lines += [f"mkdir {root}/dev/shm", f"{empty} {root}/dev/shm"]
             for each in ("null", "zero", "random", "urandom"):
                 lines += self._bind(f"/dev/{each}", f"{root}/dev/{each}", "rw")
         lines += [f"{empty} {root}{each}" for each in image.scratch]
