@@ -27,7 +27,7 @@ def test_the_table_of_commands_is_that_of_the_program() -> None:
 
 
 def test_every_file_that_a_page_refers_to_is_there() -> None:
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} refers to {target}"
 

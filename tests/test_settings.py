@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sipxconfig_soap.settings import SETTINGS, Settings, SettingsError, is_given, unknown_variables
+from sipxconfig_soap.settings import SETTINGS, Settings, SettingsError, is_given, remarks
 
 REQUIRED_NAMES = {
     *("DATABASE_URL", "DATA_DIR", "BIND", "WORKERS", "DOMAIN", "DOMAIN_ALIASES", "REALM"),
@@ -268,8 +268,16 @@ def test_what_somebody_has_decided_on_is_known() -> None:
 
 
 def test_unknown_variables_name_the_nearest() -> None:
-    environ = {"SIPXCONFIG_DOMIAN": "x", "SIPXCONFIG_QQQQQQ": "x", "SIPXCONFIG_BIND": "x", "A": "b"}
-    assert unknown_variables(environ) == [
+    environ = {
+        "SIPXCONFIG_DOMIAN": "x",
+        "SIPXCONFIG_QQQQQQ": "x",
+        "SIPXCONFIG_BIND": "x",
+        "A": "b",
+        "SIPXCONFIG_DOMAIN_FILE": "x",
+        "SIPXCONFIG_ADMIN_PIN_FILE": "x",
+    }
+    assert remarks(environ) == [
+        "SIPXCONFIG_DOMAIN_FILE is not a setting: did you mean SIPXCONFIG_DOMAIN?",
         "SIPXCONFIG_DOMIAN is not a setting: did you mean SIPXCONFIG_DOMAIN?",
         "SIPXCONFIG_QQQQQQ is not a setting: it has no effect.",
     ]

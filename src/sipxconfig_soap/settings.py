@@ -2,7 +2,8 @@
 
 Each field says its default, how its text is read and what it means. The environment variables
 (``SIPXCONFIG_`` and the name in capitals), the options of ``serve`` and the table of the README
-all follow from here, so that a new setting is one new field.
+all follow from here, so that a new setting is one new field. A setting that is secret can also be
+the text of a file, which another variable (``…_FILE``) names.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import difflib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from sipxconfig_soap import secret_files
 from sipxconfig_soap import setting_values as read
 from sipxconfig_soap.values import has_control
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 PREFIX = "SIPXCONFIG_"
 DEFAULT_DOMAIN = "example.org"
+
+_PATH = "the absolute path of a file, such as /run/secrets/pin"
 
 
 class SettingsError(ValueError):
@@ -54,6 +58,11 @@ class Setting:
     def variable(self) -> str:
         """The environment variable."""
         return PREFIX + self.field.upper()
+
+    @property
+    def file_variable(self) -> str:
+        """The environment variable that names a file with the value; empty where there is none."""
+        return self.variable + "_FILE" if self.secret else ""
 
     @property
     def option(self) -> str | None:
@@ -256,7 +265,8 @@ class Settings:
         or a value of the field's type; None counts as not given.
 
         Raises:
-            SettingsError: with a line for every setting that cannot be used.
+            SettingsError: with a line for every setting that cannot be used (choices.md,
+                "Secrets from files", for those).
         """
         unknown = set(overrides) - {setting.field for setting in SETTINGS}
         if unknown:
@@ -268,7 +278,7 @@ class Settings:
                 found[setting.field] = _value(setting, environ, overrides.get(setting.field))
             except ValueError as error:
                 problems.append(str(error))
-        if found.get("direct_database_url") and not found.get("database_url"):
+        if found.get("direct_database_url") and found.get("database_url", "unusable") is None:
             problems.append(f"{PREFIX}DIRECT_DATABASE_URL needs {PREFIX}DATABASE_URL beside it.")
         watched = found.get("management_bind")
         if watched and watched == found.get("bind") and not watched.endswith(":0"):
@@ -297,25 +307,42 @@ def is_given(name: str, environ: Mapping[str, str], override: object = None) -> 
     return override is not None or bool(environ.get(PREFIX + name.upper(), "").strip())
 
 
-def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """A sentence for every ``SIPXCONFIG_`` variable that means nothing here."""
-    known = [setting.variable.removeprefix(PREFIX) for setting in SETTINGS]
+def remarks(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for all that is odd about the ``SIPXCONFIG_`` variables, yet hinders nothing."""
+    return _unknown(environ) + _open_to_all(environ)
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    known = {each for setting in SETTINGS for each in (setting.variable, setting.file_variable)}
+    names = [setting.variable.removeprefix(PREFIX) for setting in SETTINGS]
     sentences = []
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
-            near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+        if name.startswith(PREFIX) and name not in known:
+            meant = name.removeprefix(PREFIX).removesuffix("_FILE")
+            near = difflib.get_close_matches(meant, names, n=1)
             hint = f"did you mean {PREFIX}{near[0]}?" if near else "it has no effect."
             sentences.append(f"{name} is not a setting: {hint}")
     return sentences
+
+
+def _open_to_all(environ: Mapping[str, str]) -> list[str]:
+    named = {each.file_variable: _path(each, environ) for each in SETTINGS}
+    return [
+        f"{variable} names a file, {path!r}, that every user of this machine can read: "
+        "take that right away (chmod o-r)."
+        for variable, path in named.items()
+        if path and secret_files.is_open_to_all(path)
+    ]
 
 
 def _value(setting: Setting, environ: Mapping[str, str], override: object) -> object:
     """The value of one setting; a ValueError carries the whole sentence."""
     if override is not None and not isinstance(override, str):
         return override
-    source, given = setting.variable, environ.get(setting.variable, "")
     if override is not None:
         source, given = setting.option or setting.field, override
+    else:
+        source, given = _given(setting, environ)
     # A PIN is taken as it is; a white space too many anywhere else is a slip.
     chosen = given if setting.parse is read.text else given.strip()
     try:
@@ -323,5 +350,27 @@ def _value(setting: Setting, environ: Mapping[str, str], override: object) -> ob
             raise ValueError("a text without control characters")  # noqa: TRY301 - one exit
         return setting.parse(chosen or setting.default)
     except ValueError as error:
-        shown = "has a value that is not shown here" if setting.secret else f"is {chosen!r}"
+        shown = f"is {chosen or setting.default!r}"
+        if setting.secret:
+            shown = "has a value that is not shown here"
         raise ValueError(f"{source} {shown}: it must be {error}.") from None
+
+
+def _given(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The variable that gives a setting, and its text or that of the file it names."""
+    text, path = environ.get(setting.variable, ""), _path(setting, environ)
+    if not path:
+        return setting.variable, text
+    source = setting.file_variable
+    if text:
+        raise ValueError(f"{setting.variable} and {source} are both given: keep one of them.")
+    if not path.startswith("/"):  # who mistook the variable for the other one wrote the secret
+        raise ValueError(f"{source} has a value that is not shown here: it must be {_PATH}.")
+    try:
+        return source, secret_files.read(path)
+    except ValueError as error:
+        raise ValueError(f"{source} names a file, {path!r}, that {error}.") from None
+
+
+def _path(setting: Setting, environ: Mapping[str, str]) -> str:
+    return environ.get(setting.file_variable, "").strip()

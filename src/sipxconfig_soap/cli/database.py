@@ -19,7 +19,7 @@ from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.output import warn
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres, keep_running
-from sipxconfig_soap.settings import Settings, unknown_variables
+from sipxconfig_soap.settings import Settings, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def load_settings(**overrides: object) -> Settings:
     """The settings of a command that is not ``serve``; says what is odd about them."""
     settings = Settings.load(os.environ, **overrides)
     logs.setup("debug" if settings.log_level == "debug" else "warning", settings.log_format)
-    for sentence in unknown_variables(os.environ):
+    for sentence in remarks(os.environ):
         warn(sentence)
     return settings
 

@@ -17,7 +17,7 @@ from sipxconfig_soap.cli.database import data_dir_option, embedded, explain
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.embedded import EmbeddedError
 from sipxconfig_soap.errors import Unavailable
-from sipxconfig_soap.settings import Settings, SettingsError, unknown_variables
+from sipxconfig_soap.settings import Settings, SettingsError, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -65,7 +65,7 @@ def doctor(data_dir: Path | None) -> None:
 
 def examine(data_dir: Path | None) -> Iterator[Finding]:
     """All findings, in the order of what builds on what."""
-    for sentence in unknown_variables(os.environ):
+    for sentence in remarks(os.environ):
         yield Finding("warn", "settings", sentence)
     try:
         settings = Settings.load(os.environ, data_dir=data_dir)

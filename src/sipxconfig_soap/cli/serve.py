@@ -23,7 +23,7 @@ from sipxconfig_soap.settings import (
     Setting,
     Settings,
     is_given,
-    unknown_variables,
+    remarks,
 )
 
 if TYPE_CHECKING:
@@ -63,15 +63,17 @@ def _option(setting: Setting, name: str) -> Callable[..., Any]:
 def serve(*, worker: bool, **options: Any) -> None:
     """Start the server, and a worker for the jobs beside it.
 
-    Every option can be given as an environment variable instead. Two settings can only be:
-    SIPXCONFIG_DATABASE_URL (an own PostgreSQL; without it the embedded one is started) and
-    SIPXCONFIG_ADMIN_PIN (the PIN of superadmin when that user is created).
+    Every option can be given as an environment variable instead. Secret settings can only be:
+    SIPXCONFIG_DATABASE_URL (an own PostgreSQL; without it the embedded one is started),
+    SIPXCONFIG_DIRECT_DATABASE_URL (the same around a pooler) and SIPXCONFIG_ADMIN_PIN (the PIN of
+    superadmin when that user is created). With _FILE at the end of its name, each of these
+    variables names a file that has the value.
     """
     from sipxconfig_soap import server  # noqa: PLC0415 - gunicorn is for this command only
 
     settings = Settings.load(os.environ, **options)
     logs.setup(settings.log_level, settings.log_format)
-    for sentence in unknown_variables(os.environ):
+    for sentence in remarks(os.environ):
         warn(sentence)
     if not is_given("domain", os.environ, options["domain"]):
         warn(
