@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from sipxconfig_soap import management
-from sipxconfig_soap.management import Health, serving
+from sipxconfig_soap.management import ServerHealth, Watch, serving
 from sipxconfig_soap.server import CannotListen, check_address
 from sipxconfig_soap.settings import Settings, SettingsError
 from sipxconfig_soap.web.app import create_app
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from wsgiref.types import WSGIApplication
 
     from sipxconfig_soap.db import Database
     from tests.support.client import Client
@@ -36,7 +38,13 @@ if TYPE_CHECKING:
 
     Run = Callable[..., AbstractContextManager[RunningServer]]
 
+NOTHING: WSGIApplication = make_wsgi_app(CollectorRegistry())
+
 ON = {"SIPXCONFIG_MANAGEMENT_BIND": "127.0.0.1:0"}
+
+
+def watch(health: ServerHealth) -> Watch:
+    return Watch(health, NOTHING)
 
 
 def get(url: str, path: str, method: str = "GET") -> tuple[int, str]:
@@ -126,7 +134,7 @@ def test_a_client_that_stalls_or_leaves_bothers_nobody(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], host: str
 ) -> None:
     monkeypatch.setattr(management._Handler, "timeout", 0.2)
-    with serving((host, 0), Health()) as url:
+    with serving((host, 0), watch(ServerHealth())) as url:
         parts = urlsplit(url)
         address = (str(parts.hostname), int(parts.port or 0))
         with socket.create_connection(address) as stalling:
@@ -142,7 +150,7 @@ def test_who_stalls_in_numbers_takes_no_more_threads_than_there_may_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(management._Handler, "timeout", 1)
-    with serving(("127.0.0.1", 0), Health()) as url, ExitStack() as stack:
+    with serving(("127.0.0.1", 0), watch(ServerHealth())) as url, ExitStack() as stack:
         parts = urlsplit(url)
         address = (str(parts.hostname), int(parts.port or 0))
         for _ in range(100):
@@ -168,18 +176,21 @@ def test_many_who_ask_are_one_client_of_the_server() -> None:
         start_response("200 OK", [("Content-Length", "0")])
         return []
 
-    health = Health()
-    with serving(("127.0.0.1", 0), server) as health.url, serving(("127.0.0.1", 0), health) as url:
+    health = ServerHealth()
+    with (
+        serving(("127.0.0.1", 0), server) as health.url,
+        serving(("127.0.0.1", 0), watch(health)) as url,
+    ):
         assert {get(url, "/readyz")[0] for _ in range(20)} == {200}
     assert len(asked) <= 4
 
 
 def test_a_server_that_starts_or_is_gone_is_not_ready() -> None:
-    health = Health()
-    with serving(("127.0.0.1", 0), health) as url:
+    health = ServerHealth()
+    with serving(("127.0.0.1", 0), watch(health)) as url:
         assert get(url, "/readyz") == (503, "not ready: the server does not answer\n")
     health.url = "http://127.0.0.1:1"
-    with serving(("127.0.0.1", 0), health) as url:
+    with serving(("127.0.0.1", 0), watch(health)) as url:
         assert get(url, "/readyz") == (503, "not ready: the server does not answer\n")
 
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 STALL_SECONDS = 5
@@ -104,26 +104,31 @@ def serving(address: tuple[str, int], application: WSGIApplication) -> Iterator[
             server.server_close()
 
 
-class Health:
-    """``/healthz`` and ``/readyz`` of the server at a URL, which are asked for there in turn.
+class Watch:
+    """The application: ``/healthz``, ``/readyz`` and ``/metrics``.
 
-    Attributes:
-        url: of the server, such as ``http://127.0.0.1:8080``; None while it starts.
+    Args:
+        ready: finds out whether the program can work; the status and a sentence. It may take its
+            time, but is asked once a second at most.
+        metrics: answers ``/metrics``.
     """
 
-    def __init__(self) -> None:
-        self.url: str | None = None
+    def __init__(self, ready: Callable[[], tuple[int, str]], metrics: WSGIApplication) -> None:
+        self._ask = ready
+        self._metrics = metrics
         self._lock = threading.Lock()
         self._answer = (0, "")
         self._asked = -math.inf
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """The application."""
+        """Answer a request."""
         path, method = environ.get("PATH_INFO"), environ.get("REQUEST_METHOD")
-        if path not in ("/healthz", "/readyz"):
-            status, sentence = 404, "There is nothing here but /healthz and /readyz."
+        if path not in ("/healthz", "/readyz", "/metrics"):
+            status, sentence = 404, "There is nothing here but /healthz, /readyz and /metrics."
         elif method not in ("GET", "HEAD"):
             status, sentence = 405, "Not for this method. Allowed are GET, HEAD."
+        elif path == "/metrics":
+            return self._metrics(environ, start_response)
         else:
             status, sentence = self._ready() if path == "/readyz" else (200, "alive")
         body = f"{sentence}\n".encode()
@@ -141,7 +146,18 @@ class Health:
                 self._answer, self._asked = self._ask(), time.monotonic()
             return self._answer
 
-    def _ask(self) -> tuple[int, str]:
+
+class ServerHealth:
+    """Whether the server at a URL is ready, for which it is asked there.
+
+    Attributes:
+        url: of the server, such as ``http://127.0.0.1:8080``; None while it starts.
+    """
+
+    def __init__(self) -> None:
+        self.url: str | None = None
+
+    def __call__(self) -> tuple[int, str]:
         """Ask the server like any client, first for what needs a free thread and nothing else."""
         try:
             self._get("/healthz", FREE_SECONDS)

@@ -193,6 +193,7 @@ class _Gunicorn(BaseApplication):
             "secure_scheme_headers": {},
             "forwarder_headers": "",
             "when_ready": self._when_ready,
+            "child_exit": _forget,
             "pre_request": _note,
             "post_request": _send_rest,
             # Through this socket others could manage the server.
@@ -333,6 +334,14 @@ def _in_one_piece(application: Application) -> Application:
 
 
 _thread = threading.local()
+
+
+def _forget(_arbiter: object, worker: Any) -> None:
+    """What a process that has ended held is held no more (as prometheus_client's manual says)."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def _note(_worker: object, request: Any) -> None:

@@ -118,8 +118,8 @@ class Settings:
     management_bind: str | None = _row(
         "",
         read.optional_bind,
-        "Address and port of `/healthz` and `/readyz` that answer even when no thread is free for "
-        "clients, such as `127.0.0.1:8081`; without it there is none.",
+        "Address and port of `/healthz`, `/readyz` and `/metrics`, which answer even when no thread "
+        "is free for clients, such as `127.0.0.1:8081`; without it there is none.",
     )
     workers: int = _row(
         "auto",

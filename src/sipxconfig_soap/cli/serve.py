@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +13,10 @@ from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.admin import SUPERADMIN, ensure_superadmin
 from sipxconfig_soap.cli.database import database_url, require_current, require_utf8, wait_for
 from sipxconfig_soap.cli.output import warn
+from sipxconfig_soap.cli.watching import watched
 from sipxconfig_soap.cli.worker import beside, warn_of_pooler, warn_of_profile_root
 from sipxconfig_soap.directories import temporary_directory
-from sipxconfig_soap.management import Health, serving
-from sipxconfig_soap.setting_values import host_and_port
+from sipxconfig_soap.management import ServerHealth
 from sipxconfig_soap.settings import (
     DEFAULT_DOMAIN,
     SETTINGS,
@@ -27,7 +27,7 @@ from sipxconfig_soap.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sipxconfig_soap.db import Database
 
@@ -70,6 +70,7 @@ def serve(*, worker: bool, **options: Any) -> None:
     variables names a file that has the value.
     """
     from sipxconfig_soap import server  # noqa: PLC0415 - gunicorn is for this command only
+    from sipxconfig_soap.db import Database  # noqa: PLC0415
 
     settings = Settings.load(os.environ, **options)
     logs.setup(settings.log_level, settings.log_format)
@@ -93,7 +94,10 @@ def serve(*, worker: bool, **options: Any) -> None:
         if worker:
             warn_of_pooler(settings)
             warn_of_profile_root(settings)
-        with _watched(settings) as health, beside(options) if worker else nullcontext():
+        health = ServerHealth()
+        # For who watches; it connects when somebody does.
+        database = Database(url, pool_size=1, prepare_statements=False)
+        with watched(settings, database, health), beside(options) if worker else nullcontext():
             server.run(
                 settings,
                 lambda: _build(settings, settings.database_url or url, worker=worker),
@@ -137,31 +141,20 @@ def _see_to_schema(settings: Settings, database: Database) -> None:
     require_current(database)
 
 
-@contextmanager
-def _watched(settings: Settings) -> Iterator[Health]:
-    """Serve the health of the server at an address of its own, where one is set."""
-    health = Health()
-    if settings.management_bind is None:
-        yield health
-        return
-    with serving(host_and_port(settings.management_bind), health) as url:
-        click.echo(f"Management: {url}")
-        yield health
-
-
 def _build(settings: Settings, url: str, *, worker: bool) -> Any:
     """The application of one worker process, with a pool of its own."""
+    from sipxconfig_soap import metrics  # noqa: PLC0415 - the directory is set by now
     from sipxconfig_soap.db import Database  # noqa: PLC0415
     from sipxconfig_soap.web.app import create_app  # noqa: PLC0415
 
-    return create_app(
-        settings,
-        Database(url, pool_size=settings.threads, prepare_statements=settings.prepare_statements),
-        worker=worker,
-    )
+    prepare, threads = settings.prepare_statements, settings.threads
+    database = Database(url, pool_size=threads, prepare_statements=prepare)
+    if settings.management_bind is not None:
+        metrics.watch(database, threads)
+    return create_app(settings, database, worker=worker)
 
 
-def _announce(settings: Settings, url: str, health: Health) -> None:
+def _announce(settings: Settings, url: str, health: ServerHealth) -> None:
     health.url = url
     base = settings.public_url or url.replace("0.0.0.0", "localhost").replace("[::]", "localhost")  # noqa: S104
     click.echo(f"Services: {base}/sipxconfig/services/\nAdministrator: {SUPERADMIN}")

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -15,17 +15,24 @@ import structlog
 from sipxconfig_soap import logs
 from sipxconfig_soap.cli.database import data_dir_option, open_database
 from sipxconfig_soap.cli.output import warn
+from sipxconfig_soap.cli.watching import watched
 from sipxconfig_soap.directories import why_not_writable
 from sipxconfig_soap.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from sipxconfig_soap.db import Database
 
 logger = structlog.stdlib.get_logger(__name__)
 
 CONNECTIONS = 4
 """Of each loop one that listens and one that works."""
+
+WATCHING = 2
+"""Connections for who looks at health and metrics."""
 
 RESTART_SECONDS = 2.0
 """Pause before a worker that died is started again."""
@@ -44,13 +51,17 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
 
     "serve" runs one, unless told not to. Any number of workers share the jobs.
     """
-    from sipxconfig_soap.jobs.worker import Worker  # noqa: PLC0415 - loads the tables
-
     settings = Settings.load(os.environ, data_dir=data_dir)
     logs.setup(settings.log_level, settings.log_format)
     if not while_input:  # "serve" has said so
         warn_of_pooler(settings)
-    with open_database(settings, pool_size=CONNECTIONS, wait=True) as database:
+    with (
+        open_database(settings, pool_size=CONNECTIONS + WATCHING, wait=True) as database,
+        # The one beside a server is watched with it.
+        nullcontext() if while_input else _watched(settings, database),
+    ):
+        from sipxconfig_soap.jobs.worker import Worker  # noqa: PLC0415 - loads tables, counters
+
         # So that new folders have their mode at once. To change it afterwards would take the bit
         # from them that hands the group on, where this user is not in the profile root's group.
         os.umask(0o027)
@@ -60,6 +71,17 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
             threading.Thread(target=_end_with_input, daemon=True).start()
         with Worker(database, settings):
             signal.sigwait(_STOP_SIGNALS)
+
+
+def _watched(settings: Settings, database: Database) -> AbstractContextManager[None]:
+    """Let others see how it does, where an address is set for that."""
+    from sipxconfig_soap.readiness import why_not_ready  # noqa: PLC0415
+
+    def ready() -> tuple[int, str]:
+        reason = why_not_ready(database, settings.profile_root)
+        return (200, "ready") if reason is None else (503, f"not ready: {reason}")
+
+    return watched(settings, database, ready)
 
 
 def warn_of_pooler(settings: Settings) -> None:

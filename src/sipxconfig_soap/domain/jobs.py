@@ -25,8 +25,9 @@ WAITING, RUNNING, DONE = "waiting", "running", "done"
 FAILED, UNSUPPORTED, CANCELLED = "failed", "unsupported", "cancelled"
 
 KINDS = (PROFILES, RESTART, REMOVAL)
+UNFINISHED = (WAITING, RUNNING)
 ENDED = (DONE, FAILED, UNSUPPORTED, CANCELLED)
-STATES = (WAITING, RUNNING, *ENDED)
+STATES = (*UNFINISHED, *ENDED)
 
 jobs = sa.Table(
     "jobs",
@@ -192,3 +193,15 @@ def count_states(connection: sa.Connection, ids: Sequence[int]) -> dict[str, int
     """How many of these jobs are in which state."""
     counted = sa.select(jobs.c.state, sa.func.count()).where(among(jobs.c.id, ids))
     return {row[0]: row[1] for row in connection.execute(counted.group_by(jobs.c.state))}
+
+
+def summary(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    """Kind, state, number, and the age of the oldest in seconds, where there are any."""
+    age = sa.extract("epoch", sa.func.clock_timestamp() - sa.func.min(jobs.c.created))
+    statement = sa.select(
+        jobs.c.kind,
+        jobs.c.state,
+        sa.func.count().label("number"),
+        sa.cast(age, sa.Float).label("age"),
+    ).group_by(jobs.c.kind, jobs.c.state)
+    return connection.execute(statement).all()

@@ -8,6 +8,7 @@ call Spyne's contexts and events would take longer than everything else together
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -123,7 +124,7 @@ class Endpoint:
             caller: carries the operation out.
             soap12_hint: whether a request too broken to tell should get a fault of SOAP 1.2.
         """
-        version = SOAP12 if soap12_hint else SOAP11
+        version, operation = SOAP12 if soap12_hint else SOAP11, ""
         try:
             root = parse(body, charset)
             version = version_of(root)
@@ -131,10 +132,11 @@ class Endpoint:
                 translate(root, version, self._max_bytes)
             payload = payload_of(root, version)
             compiled = self._select(payload)
+            operation = compiled.operation.name
             problems = Problems()
             arguments = compiled.arguments(payload, problems)
             result = caller.invoke(self.name, compiled.operation, arguments, problems)
-            return _reply(version, compiled.body(result))
+            return _reply(version, compiled.body(result), operation)
         except faults.Fault as fault:
             raised = fault
         except Refused as refused:
@@ -145,7 +147,7 @@ class Endpoint:
             raised = faults.unavailable()
         except Exception as error:  # noqa: BLE001  the net below every call: reported, answered
             raised = faults.internal(incident.report(error))
-        return faults.fault_reply(raised, soap12=version is SOAP12)
+        return replace(faults.fault_reply(raised, soap12=version is SOAP12), operation=operation)
 
     def _select(self, payload: _Element | None) -> _Compiled:
         """Which operation is meant."""
@@ -165,7 +167,7 @@ class Endpoint:
         return compiled
 
 
-def _reply(version: SoapVersion, body: Iterable[bytes]) -> Reply:
+def _reply(version: SoapVersion, body: Iterable[bytes], operation: str) -> Reply:
     """Send in one piece what fits in one, and stream what does not.
 
     The first two pieces are made before anything is sent, so that a failure up to there is still
@@ -175,6 +177,6 @@ def _reply(version: SoapVersion, body: Iterable[bytes]) -> Reply:
     first = version.head + next(pieces)
     second = next(pieces, None)
     if second is None:
-        return Reply(200, version.content_type, (first + version.tail,))
+        return Reply(200, version.content_type, (first + version.tail,), operation=operation)
     stream = chain((first, second), pieces, (version.tail,))
-    return Reply(200, version.content_type, stream)
+    return Reply(200, version.content_type, stream, operation=operation)

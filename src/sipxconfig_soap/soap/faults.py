@@ -75,7 +75,8 @@ def fault_reply(fault: Fault, *, soap12: bool = False) -> Reply:
     # Nobody shall be told to send again what may have been carried out.
     again = fault.code == UNAVAILABLE and not fault.problems
     headers = [("Retry-After", str(RETRY_AFTER))] if again else []
-    return Reply(_status(fault, soap12=soap12), version.content_type, (content,), headers=headers)
+    status = _status(fault, soap12=soap12)
+    return Reply(status, version.content_type, (content,), headers=headers, fault=fault.code)
 
 
 def _status(fault: Fault, *, soap12: bool) -> int:

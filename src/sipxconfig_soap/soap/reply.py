@@ -18,9 +18,13 @@ class Reply:
         content_type: the value of the Content-Type header.
         chunks: the body; a tuple when all of it is there, an iterator when it is streamed.
         headers: further headers.
+        operation: that was called; "" when it was none.
+        fault: the code of the fault that it is; None when it is none.
     """
 
     status: int
     content_type: str
     chunks: Iterable[bytes]
     headers: Sequence[tuple[str, str]] = ()
+    operation: str = ""
+    fault: str | None = None

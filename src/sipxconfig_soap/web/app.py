@@ -104,6 +104,7 @@ class _Edge:
             raised = faults.unavailable()
         except Exception as error:  # noqa: BLE001 - the net below everything: reported, answered
             raised = faults.internal(incident.report(error))
+        exchange.fault = raised.code
         return _fault(exchange.request, raised)
 
     def _route(self, exchange: Exchange) -> Response:
@@ -130,7 +131,8 @@ class _Edge:
         request = exchange.request
         endpoint = self._endpoints.get(name.removesuffix("/"))
         if endpoint is not None or not name:
-            exchange.route = f"{SERVICES}/{endpoint.name if endpoint else ''}"
+            exchange.service = endpoint.name if endpoint else ""
+            exchange.route = f"{SERVICES}/{exchange.service}"
         if endpoint is not None and self._settings.public_wsdl and _reads_wsdl(request):
             return _wsdl(endpoint, exchange)
         if request.method == "POST" and is_cross_site(request, self._settings):
@@ -178,6 +180,7 @@ class _Edge:
         )
         hint = content_type.media_type == SOAP12_TYPE
         reply = endpoint.call(body, content_type.charset, call, soap12_hint=hint)
+        exchange.operation, exchange.fault = reply.operation, reply.fault
         return of_reply(reply)
 
 
@@ -195,6 +198,7 @@ def _reads_wsdl(request: Request) -> bool:
 def _wsdl(endpoint: Endpoint, exchange: Exchange) -> Response:
     """A WSDL; made for this request, so that no client gets what another one's Host named."""
     exchange.route = f"{SERVICES}/{endpoint.name}?wsdl"
+    exchange.operation = "wsdl"
     return xml(endpoint.wsdl(exchange.request.service_url(endpoint.name)))
 
 

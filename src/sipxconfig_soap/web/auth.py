@@ -10,6 +10,7 @@ import structlog
 from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.metrics import LOGINS
 from sipxconfig_soap.transactions import change
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from sipxconfig_soap.web.responses import Refusal, plain
@@ -83,8 +84,10 @@ class Gate:
             self._examine(login, account, address, connection)
         self._throttle.succeeded(login.counted_as, address)
         if account is None or not account.administrator:
+            LOGINS.labels("forbidden").inc()
             raise Refusal(plain(403, "This user is not an administrator."))
         self._known.note(connection, account.id, address)
+        LOGINS.labels("right").inc()
         return account
 
     def _examine(
@@ -100,6 +103,7 @@ class Gate:
             verdict = pins.verify_pin(login.pin, stored)
             if account is None or stored is None or not verdict.ok:
                 self._throttle.failed(login.counted_as, address)
+                LOGINS.labels("wrong").inc()
                 # A name that is nobody's may well be a PIN in the wrong field.
                 name = account.user_name if account else None
                 _logger.warning("login failed", user=name, address=address)
@@ -127,6 +131,7 @@ class Gate:
             self._throttle.recall(name, address)
             seconds = ask(name, address)
         if seconds:
+            LOGINS.labels("held").inc()
             sentence = f"Too many failed logins. Try again in {seconds} s."
             raise Refusal(plain(429, sentence, [("Retry-After", str(seconds))]))
 

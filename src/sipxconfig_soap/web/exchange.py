@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from sipxconfig_soap import incident
+from sipxconfig_soap import incident, metrics
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.web.packing import packed
 
@@ -44,6 +44,9 @@ class Exchange:
         user: the administrator who has logged in.
         connection: to the database, held until the end once there is one.
         log_level: of the line in the log.
+        service: what it is counted for; "" for what is none.
+        operation: the same.
+        fault: the code of the SOAP fault that is its answer.
     """
 
     def __init__(self, request: Request) -> None:
@@ -55,6 +58,8 @@ class Exchange:
         self.user: str | None = None
         self.connection: sa.Connection | None = None
         self.log_level = logging.INFO
+        self.service = self.operation = ""
+        self.fault: str | None = None
         self._started = time.perf_counter()
         self._status: int | None = None
         self._chunks: Iterable[bytes] = ()
@@ -101,7 +106,7 @@ class Exchange:
         self._pieces.close()
         if self.connection is not None:
             self.connection.close()
-        request = self.request
+        request, seconds = self.request, time.perf_counter() - self._started
         _logger.log(
             self.log_level,
             "request",
@@ -110,8 +115,12 @@ class Exchange:
             status=self._status,
             user=self.user,
             address=request.address,
-            ms=round((time.perf_counter() - self._started) * 1000, 1),
+            ms=round(seconds * 1000, 1),
             bytes=self._sent,
             complete=None if self._complete else False,
         )
         clear_contextvars()
+        if self.log_level >= logging.INFO:  # who watches is not counted
+            outcome = metrics.outcome(self._status, self.fault, complete=self._complete)
+            metrics.REQUESTS.labels(self.service, self.operation, outcome).inc()
+            metrics.REQUEST_SECONDS.labels(self.service, self.operation).observe(seconds)
