@@ -17,8 +17,8 @@ import pytest
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from sipxconfig_soap import management
+from sipxconfig_soap.listening import CannotListen, check_address
 from sipxconfig_soap.management import ServerHealth, Watch, serving
-from sipxconfig_soap.server import CannotListen, check_address
 from sipxconfig_soap.settings import Settings, SettingsError
 from sipxconfig_soap.web.app import create_app
 from tests.support.hostile import USERS, XML

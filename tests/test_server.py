@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from sipxconfig_soap.server import CannotListen, check_address
+from sipxconfig_soap.listening import CannotListen, check_address
 from sipxconfig_soap.settings import Settings
 from tests.support.bare import WAIT_SECONDS
 from tests.support.worker import wait_for

@@ -113,7 +113,6 @@ def test_every_required_setting_is_in_the_table() -> None:
 def test_defaults() -> None:
     settings = Settings.load({})
     assert settings.bind == "127.0.0.1:8080"
-    assert settings.address == ("127.0.0.1", 8080)
     assert settings.domain == settings.realm == "example.org"
     assert settings.database_url is settings.public_url is settings.admin_pin is None
     assert settings.domain_aliases == settings.trusted_proxies == ()
@@ -156,7 +155,10 @@ def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.load({"SIPXCONFIG_BIND": "x", "SIPXCONFIG_DOMAIN": "?", "SIPXCONFIG_THREADS": "0"})
     assert str(caught.value).splitlines() == [
-        "SIPXCONFIG_BIND is 'x': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080.",
+        (
+            "SIPXCONFIG_BIND is 'x': it must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, "
+            "or unix: and an absolute path."
+        ),
         "SIPXCONFIG_THREADS is '0': it must be a whole number from 1 to 64.",
         "SIPXCONFIG_DOMAIN is '?': it must be a host name such as pbx.example.org.",
     ]

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from sipxconfig_soap.setting_values import UNIX
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -151,7 +153,8 @@ class ServerHealth:
     """Whether the server at a URL is ready, for which it is asked there.
 
     Attributes:
-        url: of the server, such as ``http://127.0.0.1:8080``; None while it starts.
+        url: of the server, such as ``http://127.0.0.1:8080`` or ``unix:/run/x``; None while it
+            starts.
     """
 
     def __init__(self) -> None:
@@ -172,13 +175,28 @@ class ServerHealth:
 
     def _get(self, path: str, seconds: float) -> tuple[int, str]:
         """Status and sentence of the server's own answer."""
-        parts = urlsplit(self.url or "")
-        if not parts.port:
+        if self.url is None:
             raise ConnectionRefusedError("it is starting")
-        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
+        connection = _connection(self.url, seconds)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Host": "localhost"})
             response = connection.getresponse()
             return response.status, response.read().decode().strip()
         finally:
             connection.close()
+
+
+class _UnixConnection(HTTPConnection):
+    """To a server on a Unix socket, whose path stands for the host."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.host)
+
+
+def _connection(url: str, seconds: float) -> HTTPConnection:
+    if url.startswith(UNIX):
+        return _UnixConnection(url.removeprefix(UNIX), timeout=seconds)
+    parts = urlsplit(url)
+    return HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)

@@ -6,7 +6,6 @@ stalls, and a proxy that buffers belongs in front of anything but a trusted netw
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
@@ -25,7 +24,8 @@ from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from sipxconfig_soap import descriptors, incident
-from sipxconfig_soap.setting_values import host_and_port
+from sipxconfig_soap.listening import shown
+from sipxconfig_soap.web.forwarded import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,9 +56,6 @@ CUT_SECONDS = 3
 """How long before that what is still being answered is cut off, so that the log has a line of it.
 """
 
-ORPHAN_SECONDS = 3.0
-"""How long a start waits for a port that processes hold which have lost their main process."""
-
 FULL_SECONDS = 1.0
 """How long no clients are accepted when there are no descriptors left for them."""
 
@@ -78,54 +75,6 @@ has sent all of it.
 _PIECE = 64 * 1024
 
 
-class CannotListen(OSError):
-    """An address to listen on cannot be had.
-
-    Attributes:
-        option: of ``serve`` that names it.
-    """
-
-    def __init__(self, sentence: str, option: str) -> None:
-        super().__init__(sentence)
-        self.option = option
-
-
-def check_address(settings: Settings) -> None:
-    """Find out whether the addresses are free, before anything else is started.
-
-    Processes whose main process was killed may still hold one for a moment.
-
-    Raises:
-        CannotListen: one is not; the text says why.
-    """
-    _check(settings.bind, "--bind")
-    if settings.management_bind is not None:
-        _check(settings.management_bind, "--management-bind")
-
-
-def _check(bind: str, option: str) -> None:
-    until = time.monotonic() + ORPHAN_SECONDS
-    while True:
-        try:
-            _try(*host_and_port(bind))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
-                known = error.errno if error.errno in errno.errorcode else None
-                reason = os.strerror(known) if known else "there is no such address"
-                raise CannotListen(f"Cannot listen on {bind}: {reason}.", option) from error
-            time.sleep(0.1)
-        else:
-            return
-
-
-def _try(host: str, port: int) -> None:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = found[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-
-
 def run(
     settings: Settings,
     build: Callable[[], Application],
@@ -139,7 +88,7 @@ def run(
     Args:
         settings: what the administrator decided.
         build: makes the WSGI application; called in each worker process, after the fork.
-        announce: called with ``http://host:port`` once clients can connect.
+        announce: called with ``http://host:port`` or ``unix:path`` once clients can connect.
         receive_seconds: see `RECEIVE_SECONDS`.
         send_seconds: see `SEND_SECONDS`.
     """
@@ -179,6 +128,8 @@ class _Gunicorn(BaseApplication):
         """Set what differs from gunicorn's defaults, and what the environment could change."""
         chosen: dict[str, Any] = {
             "bind": self._settings.bind,
+            # A Unix socket is for this user and its group.
+            "umask": 0o007,
             "workers": self._settings.workers,
             "threads": self._settings.threads,
             "worker_class": _Worker,
@@ -215,9 +166,7 @@ class _Gunicorn(BaseApplication):
                 seconds, fraction = divmod(limit, 1)
                 value = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
                 listener.setsockopt(socket.SOL_SOCKET, option, value)
-        host, port = arbiter.LISTENERS[0].getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        self._announce(f"http://{shown}:{port}")
+        self._announce(shown(arbiter.LISTENERS[0].getsockname()))
 
 
 class _Worker(ThreadWorker):
@@ -328,6 +277,8 @@ def _in_one_piece(application: Application) -> Application:
                 _thread.request.force_close()
             return start_response(status, headers, *rest)
 
+        if environ["gunicorn.socket"].family == socket.AF_UNIX:
+            environ["REMOTE_ADDR"] = UNIX  # gunicorn has none
         return application(environ, start)
 
     return answer

@@ -34,6 +34,10 @@ _EXTENSION = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/#-]{1,64}\Z")
 _SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?\Z")
 _LONGEST_NAME = 255
 _LAST_PORT = 65535
+_LONGEST_PATH = 107  # of a Unix socket, in bytes
+
+UNIX = "unix:"
+"""What the path of a Unix socket begins with."""
 _DRIVERS = frozenset({"postgres", "postgresql", "postgresql+psycopg2"})
 
 
@@ -176,17 +180,27 @@ def host_and_port(given: str) -> tuple[str, int]:
 
 
 def bind(given: str) -> str:
-    """An address to listen on."""
+    """An address and port to listen on, or the path of a Unix socket."""
+    path = given.removeprefix(UNIX)
+    if path != given and path.startswith("/") and len(path.encode()) <= _LONGEST_PATH:
+        return given
+    try:
+        return _port_of_host(given)
+    except ValueError as error:
+        raise ValueError(f"{error}, or unix: and an absolute path") from None
+
+
+def optional_bind(given: str) -> str | None:
+    """An address and port to listen on; empty is none."""
+    return _port_of_host(given) if given else None
+
+
+def _port_of_host(given: str) -> str:
     try:
         host_and_port(given)
     except ValueError:
         raise ValueError("HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080") from None
     return given
-
-
-def optional_bind(given: str) -> str | None:
-    """An address to listen on; empty is none."""
-    return bind(given) if given else None
 
 
 def public_url(given: str) -> str | None:

@@ -113,13 +113,16 @@ class Settings:
         "root and for users without a home directory, `~/.local/share/sipxconfig-soap` for others.",
     )
     bind: str = _row(
-        "127.0.0.1:8080", read.bind, "Address and port to listen on; port 0 takes a free one."
+        "127.0.0.1:8080",
+        read.bind,
+        "Address and port to listen on (port 0 takes a free one), or `unix:` and the path of a "
+        "Unix socket; a socket that systemd has opened comes first.",
     )
     management_bind: str | None = _row(
         "",
         read.optional_bind,
-        "Address and port of `/healthz`, `/readyz` and `/metrics`, which answer even when no thread "
-        "is free for clients, such as `127.0.0.1:8081`; without it there is none.",
+        "Address and port of `/healthz`, `/readyz` and `/metrics`, which answer even when no "
+        "thread is free for clients, such as `127.0.0.1:8081`; without it there is none.",
     )
     workers: int = _row(
         "auto",
@@ -290,11 +293,6 @@ class Settings:
             found["test_service"] = found["database_url"] is None
         found["profile_root"] = found["profile_root"] or found["data_dir"] / "profiles"
         return cls(**found)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host (an IPv6 address without brackets) and port to listen on."""
-        return read.host_and_port(self.bind)
 
 
 SETTINGS: tuple[Setting, ...] = tuple(

@@ -16,6 +16,7 @@ from sipxconfig_soap.cli.output import warn
 from sipxconfig_soap.cli.watching import watched
 from sipxconfig_soap.cli.worker import beside, warn_of_pooler, warn_of_profile_root
 from sipxconfig_soap.directories import temporary_directory
+from sipxconfig_soap.listening import CannotListen, check_address
 from sipxconfig_soap.management import ServerHealth
 from sipxconfig_soap.settings import (
     DEFAULT_DOMAIN,
@@ -82,8 +83,8 @@ def serve(*, worker: bool, **options: Any) -> None:
             "set SIPXCONFIG_DOMAIN or --domain."
         )
     try:
-        server.check_address(settings)
-    except server.CannotListen as error:
+        check_address(settings)
+    except CannotListen as error:
         raise click.ClickException(
             f"{error} Choose another address with {error.option}."
         ) from error
@@ -156,5 +157,7 @@ def _build(settings: Settings, url: str, *, worker: bool) -> Any:
 
 def _announce(settings: Settings, url: str, health: ServerHealth) -> None:
     health.url = url
-    base = settings.public_url or url.replace("0.0.0.0", "localhost").replace("[::]", "localhost")  # noqa: S104
+    # What is behind a Unix socket is the proxy's to say.
+    local = url.replace("0.0.0.0", "localhost").replace("[::]", "localhost")  # noqa: S104
+    base = settings.public_url or local
     click.echo(f"Services: {base}/sipxconfig/services/\nAdministrator: {SUPERADMIN}")
