@@ -6,6 +6,10 @@ import errno
 import resource
 from contextlib import suppress
 
+import structlog
+
+_logger = structlog.stdlib.get_logger(__name__)
+
 CONNECTIONS = 1000
 """Clients that one process holds at most, most of them without a thread."""
 
@@ -19,8 +23,26 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors of a system, or a process, that can hold no more clients for the moment."""
 
 
-def raise_limit() -> int:
-    """Allow this process, and those that it starts, as many as possible; returns the number."""
+def prepare(threads: int) -> int:
+    """Allow this process, and those that it starts, as many as possible; say when they are few.
+
+    Returns:
+        How many clients each of these processes can hold with so many threads.
+    """
+    allowed = _raise_limit()
+    clients = connections_for(allowed, threads)
+    if clients < CONNECTIONS:
+        _logger.warning(
+            "few file descriptors: a process holds fewer clients than it could",
+            allowed=allowed,
+            clients=clients,
+            usual=CONNECTIONS,
+            hint="raise the limit: ulimit -n, LimitNOFILE= of systemd",
+        )
+    return clients
+
+
+def _raise_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         # Some systems call a limit infinite that they do not grant.

@@ -92,16 +92,7 @@ def run(
         receive_seconds: see `RECEIVE_SECONDS`.
         send_seconds: see `SEND_SECONDS`.
     """
-    allowed = descriptors.raise_limit()
-    connections = descriptors.connections_for(allowed, settings.threads)
-    if connections < descriptors.CONNECTIONS:
-        _logger.warning(
-            "few file descriptors: a process holds fewer clients than it could",
-            allowed=allowed,
-            clients=connections,
-            usual=descriptors.CONNECTIONS,
-            hint="raise the limit: ulimit -n, LimitNOFILE= of systemd",
-        )
+    connections = descriptors.prepare(settings.threads)
     limits = {socket.SO_RCVTIMEO: receive_seconds, socket.SO_SNDTIMEO: send_seconds}
     _Gunicorn(settings, build, announce, limits, connections).run()
 
@@ -220,9 +211,18 @@ class _Worker(ThreadWorker):
         if self._cut_at is None:
             self._cut_at = now + self.cfg.graceful_timeout - CUT_SECONDS
         if now >= self._cut_at:
-            for connection in list(self._answered):
-                with suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+            self._cut()
+
+    def _cut(self) -> None:
+        for connection in list(self._answered):
+            with suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """End at once; what is cut off by it has a line in the log all the same."""
+        self._cut()
+        # Not here: the signal may have come while a lock was held that this takes.
+        self.method_queue.defer(super().handle_quit, sig, frame)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request; the base class would see a client off where all others wait for it."""

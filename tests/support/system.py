@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sipxconfig_soap.domain import metadata
 from sipxconfig_soap.domain.audit import audit_log
 from sipxconfig_soap.domain.jobs import jobs
+from sipxconfig_soap.domain.known_addresses import known_addresses
 from tests.support.soap import Problem, SoapFault
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ class System:
         assert self.refusal(operation, **values).problems == list(expected)
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All rows of all tables but the audit log, which notes attempts too."""
+        """All rows of all tables but those that note attempts and logins."""
         with self.database.engine.connect() as connection:
             return {
                 table.name: sorted(map(tuple, connection.execute(sa.select(table))), key=repr)
                 for table in metadata.sorted_tables
-                if table is not audit_log
+                if table not in (audit_log, known_addresses)
             }
 
     def scalar(self, sql: str, **parameters: Any) -> Any:
