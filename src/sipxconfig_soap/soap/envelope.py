@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _XSD = "http://www.w3.org/2001/XMLSchema"
-_XSI = "http://www.w3.org/2001/XMLSchema-instance"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 def escape(text: str) -> str:
@@ -56,7 +56,7 @@ def _version(
 ) -> SoapVersion:
     head = (
         f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{namespace}" '
-        f'xmlns:xsd="{_XSD}" xmlns:xsi="{_XSI}"><soapenv:Body>'
+        f'xmlns:xsd="{_XSD}" xmlns:xsi="{XSI}"><soapenv:Body>'
     )
     return SoapVersion(
         namespace, f"{content_type}; charset=UTF-8", actor, next_actor, ultimate, head.encode()

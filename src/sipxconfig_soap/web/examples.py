@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from sipxconfig_soap.soap.envelope import SOAP11, escape
+from sipxconfig_soap.soap.envelope import SOAP11, XSI, escape
 from sipxconfig_soap.soap.types import NS, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sipxconfig_soap.soap.service import Operation
 
@@ -70,18 +70,27 @@ _VALUES: Mapping[str, str | tuple[str, ...] | None] = {
     "ResetServices.superAdmin": "false",
 }
 
+NIL = ' xsi:nil="true"'
+"""The attribute of an element that stands for null, in an envelope made here."""
+
 _INDENT = "  "
 
 
 def example_request(operation: Operation) -> str:
-    """The envelope of a call of this operation."""
+    """The envelope of a call of this operation, with the values of the table above."""
     name = operation.element or operation.name
     inside = _children(operation.input, (name,)) if operation.input else ()
-    tag = f"con:{name}"
-    body = "\n".join(f"{_INDENT * 2}{line}" for line in _element(tag, inside))
+    return request_around(operation, list(inside))
+
+
+def request_around(operation: Operation, inside: Sequence[str]) -> str:
+    """The envelope of a call of this operation, around the lines of its input's members."""
+    tag = f"con:{operation.element or operation.name}"
+    xsi = f'\n{" " * 18}xmlns:xsi="{XSI}"' if any(NIL in line for line in inside) else ""
+    body = "\n".join(f"{_INDENT * 2}{line}" for line in element(tag, inside))
     return (
         f'<soapenv:Envelope xmlns:soapenv="{SOAP11.namespace}"\n'
-        f'{" " * 18}xmlns:con="{NS}">\n'
+        f'{" " * 18}xmlns:con="{NS}"{xsi}>\n'
         f"{_INDENT}<soapenv:Body>\n{body}\n{_INDENT}</soapenv:Body>\n</soapenv:Envelope>"
     )
 
@@ -111,7 +120,19 @@ def _children(message: type[Any], owners: tuple[str, ...]) -> Iterator[str]:
         elif key is None and issubclass(kind, Message):
             lines = list(_children(kind, (kind.get_type_name(), *owners)))
             if lines:
-                yield from _element(name, lines)
+                yield from element(name, lines)
+
+
+def example_of(name: str, owners: tuple[str, ...]) -> str:
+    """What a field is in an example, several values one a line; "" for none.
+
+    Args:
+        name: of the field.
+        owners: see `_children`.
+    """
+    key = _key(name, owners)
+    value = (_VALUES[key] if key else None) or ""
+    return value if isinstance(value, str) else "\n".join(value)
 
 
 def _key(name: str, owners: tuple[str, ...]) -> str | None:
@@ -120,7 +141,7 @@ def _key(name: str, owners: tuple[str, ...]) -> str | None:
     return next((key for key in keys if key in _VALUES), None)
 
 
-def _element(tag: str, inside: Iterable[str]) -> Iterator[str]:
+def element(tag: str, inside: Iterable[str]) -> Iterator[str]:
     """The lines of an element around the lines of its content."""
     lines = [_INDENT + line for line in inside]
     if not lines:

@@ -44,6 +44,7 @@ class Exchange:
         user: the administrator who has logged in.
         connection: to the database, held until the end once there is one.
         log_level: of the line in the log.
+        for_people: whether the answer is read by a person, whatever the method.
     """
 
     def __init__(self, request: Request) -> None:
@@ -55,6 +56,7 @@ class Exchange:
         self.user: str | None = None
         self.connection: sa.Connection | None = None
         self.log_level = logging.INFO
+        self.for_people = False
         self._started = time.perf_counter()
         self._status: int | None = None
         self._chunks: Iterable[bytes] = ()
