@@ -223,7 +223,7 @@ class Form:
         for row in next((each.rows for each in self.rows if each.path == _EDITS), ()):
             # What is wrong with an edit is told of the property.
             name, value = row.controls()
-            if whole and trim(name.value) == whole:
+            if whole and name.value == whole:
                 return value.path
         return next((each for each in (path, whole) if each in places), None)
 
