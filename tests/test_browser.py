@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,6 @@ from tests.support.system import MAC, System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sipxconfig_soap.db import Database
     from tests.support.server import RunningServer
@@ -112,7 +113,6 @@ def test_a_job_is_tried_again(window: Browser, system: System) -> None:
 
 def test_by_keyboard_alone(window: Browser, system: System) -> None:
     window.open(f"{SERVICES}/UserService/manageUser")
-    window.submit(Keys.TAB, Keys.ENTER) if window.focus == "" else None
     window.walk("search.byUserName")
     window.type("201")
     window.walk("edit[0].property")
@@ -139,20 +139,47 @@ PAGES = [
     "/sipxconfig/changes",
     f"/sipxconfig/phones/{MAC}",
     "/sipxconfig/phones/unknown",
+    f"/sipxconfig/phones/{LONG}",
 ]
 
 
 def test_nothing_is_wider_than_a_phone(
     server: RunningServer, system: System, tmp_path: Path
 ) -> None:
-    system.add_users(LONG)
+    system.add_users(LONG, lastName=LONG)
+    system.manage_phone(MAC, addLine={"userId": LONG}, addGroup=LONG)
     with browser(server.url, tmp_path, PHONE) as window:
         for path in PAGES:
             window.open(path)
-            for closed in window.driver.find_elements(
-                "css selector", "details:not([open]) > summary"
-            ):
-                closed.click()
-            window.driver.save_screenshot(f"/tmp/shots/{path.strip('/').replace('/', '_')}.png")
+            window.unfold()
             assert window.overflow() <= 0, path
             assert window.complaints() == [], path
+        window.open(f"{SERVICES}/UserService/findUser")
+        window.press(window.find("form[aria-label=findUser] button"))
+        window.unfold()
+        assert LONG in window.text("pre.reply")
+        assert window.overflow() <= 0
+        window.open(f"{SERVICES}/UserService/addUser")
+        window.field("addUser", "userName").send_keys(LONG)
+        window.press(window.find("form[aria-label=addUser] button"))
+        assert window.text("#answered") == "Refused"
+        assert window.overflow() <= 0
+
+
+SCREENSHOT_BYTES = 150_000
+
+
+def test_the_screenshot_of_the_readme(window: Browser, tmp_path: Path) -> None:
+    """Takes the picture that the README shows, and keeps it where SCREENSHOT says."""
+    window.open(f"{SERVICES}/UserService/addUser")
+    window.field("addUser", "userName").send_keys("201")
+    window.field("addUser", "firstName").send_keys("Niels")
+    window.field("addUser", "lastName").send_keys("Bohr")
+    window.press(window.find("form[aria-label=addUser] button"))
+    target = os.environ.get("SCREENSHOT", str(tmp_path / "screenshot.png"))
+    assert window.driver.save_screenshot(target)
+    taken = Path(target).read_bytes()
+    kept = (Path(__file__).parents[1] / "docs" / "screenshot.png").read_bytes()
+    for picture in (taken, kept):
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) < SCREENSHOT_BYTES

@@ -39,6 +39,7 @@ _NAME_OF_FOCUS = """
 const focus = document.activeElement;
 return focus.name || focus.id || focus.textContent.trim().slice(0, 40);
 """
+_FETCHED = "return performance.getEntriesByType('resource').map(each => each.name)"
 
 
 class Browser:
@@ -110,17 +111,27 @@ class Browser:
             self.type(Keys.TAB)
         raise AssertionError(f"the tabulator does not lead to {name}")
 
+    def unfold(self) -> None:
+        """Open all that can be opened."""
+        for closed in self.driver.find_elements(By.CSS_SELECTOR, "details:not([open]) > summary"):
+            closed.click()
+
     def overflow(self) -> int:
         """Pixels that the page is wider than the window."""
         script = "return document.documentElement.scrollWidth - window.innerWidth"
         return int(self.driver.execute_script(script))
 
     def complaints(self) -> list[str]:
-        """What the browser says of the page: a policy that forbids something, for one."""
-        return [
+        """What the page fetched, and what the browser says of it: that a policy forbids something.
+
+        That a page itself is one of 404, and that there is no icon, is no complaint.
+        """
+        fetched = self.driver.execute_script(_FETCHED)
+        said = self.driver.get_log("browser")
+        return fetched + [
             entry["message"]
-            for entry in self.driver.get_log("browser")
-            if entry["level"] in ("SEVERE", "WARNING")
+            for entry in said
+            if entry["level"] in ("SEVERE", "WARNING") and entry["source"] != "network"
         ]
 
 

@@ -50,6 +50,7 @@ class _Answer(NamedTuple):
     Attributes:
         status: of HTTP, as a script would get it.
         fault: its sentence, None for a result.
+        refused: whether the input is at fault, and nothing was changed.
         request: the envelope, without secrets.
         command: the request as a command for the shell.
         text: the answer in lines, without secrets.
@@ -58,6 +59,7 @@ class _Answer(NamedTuple):
 
     status: int
     fault: str | None
+    refused: bool
     request: str
     command: str
     text: str
@@ -146,8 +148,9 @@ class Pages:
         form.forget()
         fault = root.findtext(".//faultstring")
         command = curl_command(url, name, request)
-        answer = _Answer(reply.status, fault, request, command, _in_lines(root), cut)
-        status = 422 if root.findtext(".//faultcode") in _REFUSED else reply.status
+        refused = root.findtext(".//faultcode") in _REFUSED
+        answer = _Answer(reply.status, fault, refused, request, command, _in_lines(root), cut)
+        status = 422 if refused else reply.status
         response = self._operation(endpoint, form, visit, answer, status)
         response.headers.extend(reply.headers)
         return response

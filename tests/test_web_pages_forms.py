@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lxml import etree
 
+from sipxconfig_soap.domain import user_list, users
 from sipxconfig_soap.domain.audit import list_entries
+from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.services import build_endpoints
 from sipxconfig_soap.web import pages
 from sipxconfig_soap.web.forms import Form
@@ -344,3 +346,32 @@ def filled(operation: Any) -> dict[str, str]:
     controls = [control for part in Form(operation).members for control in part.controls()]
     values = {"flag": "true", "number": "1"}
     return {each.path: values.get(each.kind, "x") for each in controls}
+
+
+def test_a_failure_is_no_refusal(
+    visitor: Visitor, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = system.dump()
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(users, "add", fail)
+    page = visitor.call("UserService", "addUser", userName="1")
+    assert page.status == 500
+    assert page.texts("//h2") == ["Failed"]
+    assert "Internal error (reference " in page.text("//section[@id='answer']/p[1]")
+    assert "Nothing has been changed" not in page.response.text
+    assert system.dump() == before
+
+
+def test_a_database_that_went_away_asks_to_come_again(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(user_list, "find", fail)
+    page = visitor.call("UserService", "findUser")
+    assert (page.status, page.response.headers["retry-after"]) == (503, "5")
+    assert page.texts("//h2") == ["Failed"]
