@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PIECE = 50
 """Rows of a list that a page shows."""
 
-_NUMBER = re.compile(r"[0-9]{1,18}")
+NUMBER = re.compile(r"[0-9]{1,18}")
+"""What a row may be called by."""
 
 
 class Listing:
@@ -75,7 +76,7 @@ class Listing:
         value = self._query.get(name, "")
         if not value:
             return None
-        if _NUMBER.fullmatch(value) is None:
+        if NUMBER.fullmatch(value) is None:
             self._refuse(name, value, "is not a number")
             return None
         return int(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -13,7 +12,7 @@ from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.jobs import STATES, newest_jobs
 from sipxconfig_soap.jobs.upkeep import retry_failed
 from sipxconfig_soap.web.fields import token_of
-from sipxconfig_soap.web.listing import PIECE, Listing
+from sipxconfig_soap.web.listing import NUMBER, PIECE, Listing
 from sipxconfig_soap.web.request import ROOT
 from sipxconfig_soap.web.responses import Refusal, plain, see_other
 
@@ -33,7 +32,6 @@ SERVICE, RETRY = "pages", "retryJobs"
 """What the audit log calls a retry from here."""
 
 _EVERY = "all"
-_NUMBER = re.compile(r"[0-9]{1,18}")
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -75,7 +73,7 @@ class JobsPage:
             Refusal: with 400; it does not say which.
         """
         which = sent.get("retry", "")
-        if which != _EVERY and not _NUMBER.fullmatch(which):
+        if which != _EVERY and not NUMBER.fullmatch(which):
             raise Refusal(plain(400, "retry is neither the number of a job nor all."))
         ids = None if which == _EVERY else [int(which)]
         entities = ["all that failed"] if ids is None else [f"job {ids[0]}"]
