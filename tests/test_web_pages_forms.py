@@ -122,7 +122,8 @@ def test_what_is_not_filled_in_is_not_sent(visitor: Visitor) -> None:
 def test_lists_of_texts_have_one_on_each_line(visitor: Visitor, system: System) -> None:
     values = {"userName": "203", "aliases": " ab\r\n\r\nc\n", "groups": "x"}
     page = visitor.call("UserService", "addUser", **values)
-    assert "<aliases> ab</aliases><aliases>c</aliases><groups>x</groups>" in sent(page)
+    assert "<aliases> ab</aliases><aliases>c</aliases>" in sent(page)
+    assert sent(page).count("<aliases>") == 2
     assert system.user("203")["groups"] == ["x"]
     assert page.form("addUser").fields["groups"] == "x"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 _XSD = "http://www.w3.org/2001/XMLSchema"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
+"""The namespace of ``nil`` and ``type``, in answers and in the requests of today."""
 
 
 def escape(text: str) -> str:

@@ -126,7 +126,7 @@ class Section:
 
     def lines(self, *, hide: bool) -> Iterator[str]:
         """Its part of the request."""
-        if self.filled or self.needed:
+        if self.filled or (self.needed and self.every is None):
             yield from element(self.name, _lines(self.members, hide=hide))
         elif self.every is False:
             # One with nothing inside means nothing; to leave it out would mean everything.
