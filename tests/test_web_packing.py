@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from tests.support.server import RunningServer
 
 PATH = "/sipxconfig/services/UserService"
-PAGE = "/sipxconfig/services/PhoneService"
-WSDL = f"{PAGE}?wsdl"
+# A page with forms is never the same twice.
+PAGE = "/sipxconfig/services/"
+WSDL = f"{PAGE}PhoneService?wsdl"
 ALL_USERS = envelope("<con:FindUser/>")
 GZIP = {"Accept-Encoding": "gzip"}
 

@@ -10,7 +10,7 @@ from sipxconfig_soap.domain.tables import identity, metadata, one_of, text
 from sipxconfig_soap.transactions import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
 DONE, REFUSED, FAILED = "done", "refused", "failed"
@@ -79,10 +79,63 @@ def list_entries(
         user: only changes by this administrator.
         limit: how many at most.
     """
-    newest = sa.select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
-    if since is not None:
-        newest = newest.where(audit_log.c.time >= since)
-    if user is not None:
-        newest = newest.where(audit_log.c.administrator == user)
-    entries = newest.subquery()
-    return iter(connection.execute(sa.select(entries).order_by(entries.c.id)))
+    newest = newest_entries(connection, Chosen(since, user=user), limit=limit, names=None)
+    return iter(newest[::-1])
+
+
+class Chosen(NamedTuple):
+    """Which entries are wanted; what is None does not matter.
+
+    Attributes:
+        since: from this time on.
+        until: before this time.
+        user: changes by this administrator.
+        service: by operations of this service.
+        operation: by operations of this name.
+        before: older than the entry with this id.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    user: str | None = None
+    service: str | None = None
+    operation: str | None = None
+    before: int | None = None
+
+    def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
+        """The same in SQL."""
+        column = audit_log.c
+        comparisons: tuple[Callable[[Any], sa.ColumnElement[bool]], ...] = (
+            column.time.__ge__,
+            column.time.__lt__,
+            column.administrator.__eq__,
+            column.service.__eq__,
+            column.operation.__eq__,
+            column.id.__lt__,
+        )
+        for compare, value in zip(comparisons, self, strict=True):
+            if value is not None:
+                yield compare(value)
+
+
+def newest_entries(
+    connection: sa.Connection, chosen: Chosen, *, limit: int, names: int | None
+) -> Sequence[Any]:
+    """Entries, newest first, each also with the ``count`` of its entities.
+
+    Args:
+        connection: to the database.
+        chosen: which.
+        limit: how many at most.
+        names: how many entities of each are named at most; None for all.
+    """
+    entities = audit_log.c.entities
+    others = (column for column in audit_log.c if column is not entities)
+    named = entities if names is None else entities[1:names]
+    statement = (
+        sa.select(*others, named.label("entities"), sa.func.cardinality(entities).label("count"))
+        .where(*chosen.conditions())
+        .order_by(audit_log.c.id.desc())
+        .limit(limit)
+    )
+    return connection.execute(statement).all()

@@ -168,12 +168,7 @@ def list_jobs(
         since: only those queued from this time on.
         ended_since: only those that ended from this time on, or have not ended.
     """
-    names = ("id", "kind", "serial", "state", "reason", "attempts", "created", "finished")
-    statement = sa.select(*(jobs.c[name] for name in names)).order_by(jobs.c.id)
-    if state is not None:
-        statement = statement.where(jobs.c.state == state)
-    if serial is not None:
-        statement = statement.where(sa.func.lower(jobs.c.serial) == cleaned_serial(serial))
+    statement = _shown(state, serial).order_by(jobs.c.id)
     if since is not None:
         statement = statement.where(jobs.c.created >= since)
     if ended_since is not None:
@@ -181,6 +176,39 @@ def list_jobs(
             sa.or_(jobs.c.finished >= ended_since, jobs.c.finished.is_(None))
         )
     return iter(connection.execute(statement, execution_options={"yield_per": 500}))
+
+
+def newest_jobs(
+    connection: sa.Connection,
+    *,
+    limit: int,
+    state: str | None = None,
+    serial: str | None = None,
+    before: int | None = None,
+) -> Sequence[Any]:
+    """So many of the jobs that `list_jobs` lists, newest first.
+
+    Args:
+        connection: to the database.
+        limit: how many at most.
+        state: only those in this state.
+        serial: only those of the phone that had this serial number, however it is written.
+        before: only those older than the job with this number.
+    """
+    statement = _shown(state, serial).order_by(jobs.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(jobs.c.id < before)
+    return connection.execute(statement).all()
+
+
+def _shown(state: str | None, serial: str | None) -> sa.Select[Any]:
+    names = ("id", "kind", "serial", "state", "reason", "attempts", "created", "finished")
+    statement = sa.select(*(jobs.c[name] for name in names))
+    if state is not None:
+        statement = statement.where(jobs.c.state == state)
+    if serial is not None:
+        statement = statement.where(sa.func.lower(jobs.c.serial) == cleaned_serial(serial))
+    return statement
 
 
 def waiting(connection: sa.Connection, kind: str, phone_ids: sa.Select[Any]) -> list[int]:

@@ -47,6 +47,12 @@ NilText = _Unicode(**_NIL, nil_when_null=True)
 """A text that answers carry as ``xsi:nil`` instead of leaving it out (wire.md §4)."""
 
 
+def simple_kind(field: Any) -> str:
+    """What a simple element holds: ``text``, ``flag`` (a boolean) or ``number`` (an int)."""
+    kinds = ((_Boolean, "flag"), (_Integer, "number"))
+    return next((word for kind, word in kinds if issubclass(field, kind)), "text")
+
+
 def one(message: type[Message]) -> Any:
     """A complex element that must stand once."""
     return message.customize(**_ONE)

@@ -18,9 +18,10 @@ from sipxconfig_soap.web.auth import Gate
 from sipxconfig_soap.web.body import framing_of, read_body
 from sipxconfig_soap.web.content import SOAP12_TYPE, read_content_type
 from sipxconfig_soap.web.credentials import VerifiedLogins
+from sipxconfig_soap.web.desk import Desk
 from sipxconfig_soap.web.exchange import Exchange
+from sipxconfig_soap.web.fields import Visit
 from sipxconfig_soap.web.origin import is_cross_site
-from sipxconfig_soap.web.pages import Pages
 from sipxconfig_soap.web.request import SERVICES, BadHost, Request
 from sipxconfig_soap.web.responses import (
     Refusal,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from sipxconfig_soap.domain.accounts import Account
     from sipxconfig_soap.settings import Settings
     from sipxconfig_soap.soap.endpoint import Endpoint
+    from sipxconfig_soap.web.desk import Page
 
 _READ = "GET, HEAD, OPTIONS"
 _CALL = f"{_READ}, POST"
@@ -75,7 +77,7 @@ class _Edge:
         self._profile_root = profile_root
         self._rules = Rules.from_settings(settings)
         self._endpoints = build_endpoints(settings)
-        self._pages = Pages(self._endpoints)
+        self._desk = Desk(settings, self._endpoints)
         known = KnownAddresses(database)
         self._gate = Gate(settings.realm, Throttle(), VerifiedLogins(), known)
         self._untrusted = UntrustedProxies(database)
@@ -105,7 +107,7 @@ class _Edge:
         except Exception as error:  # noqa: BLE001 - the net below everything: reported, answered
             raised = faults.internal(incident.report(error))
         exchange.fault = raised.code
-        return _fault(exchange.request, raised)
+        return _fault(exchange, raised)
 
     def _route(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -119,6 +121,9 @@ class _Edge:
             self._untrusted.noticed(request.address)
         if self._settings.require_https and (request.in_the_open or disbelieved):
             return plain(403, _NOT_BELIEVED if disbelieved else _IN_THE_OPEN)
+        page = self._desk.find(path)
+        if page is not None:
+            return self._show(page, exchange)
         if path == SERVICES or path.startswith(f"{SERVICES}/"):
             return self._services(exchange, path[len(SERVICES) + 1 :])
         if path not in _ENTRANCES:
@@ -135,21 +140,42 @@ class _Edge:
             exchange.route = f"{SERVICES}/{exchange.service}"
         if endpoint is not None and self._settings.public_wsdl and _reads_wsdl(request):
             return _wsdl(endpoint, exchange)
+        visit = self._enter(exchange)
+        if not name:
+            return _resource(request) or self._desk.pages.services(request)
+        if endpoint is None:
+            return not_found()
+        if request.method == "POST":
+            return self._call(endpoint, exchange, visit.account, visit.connection)
+        return self._page(endpoint, exchange, visit)
+
+    def _enter(self, exchange: Exchange) -> Visit:
+        """Let an administrator in, but nobody whose browser obeys another site.
+
+        Raises:
+            Refusal: with 401, 403 or 429.
+            Unavailable: the database is away.
+        """
+        request = exchange.request
         if request.method == "POST" and is_cross_site(request, self._settings):
-            return plain(403, "Requests made by pages of other sites are refused.")
+            raise Refusal(plain(403, "Requests made by pages of other sites are refused."))
         login = self._gate.login_of(request)
         connection = exchange.connection = self._database.connect()
         account = self._gate.authenticate(login, request.address, connection)
         exchange.user = account.user_name
-        if not name:
-            return _resource(request) or self._pages.services(request)
-        if endpoint is None:
-            return not_found()
-        if request.method == "POST":
-            return self._call(endpoint, exchange, account, connection)
-        return self._page(endpoint, exchange, account)
+        return Visit(request, account, connection)
 
-    def _page(self, endpoint: Endpoint, exchange: Exchange, account: Account) -> Response:
+    def _show(self, page: Page, exchange: Exchange) -> Response:
+        """A page beside those of the services, or what its form does."""
+        exchange.route = page.route
+        exchange.for_people = True
+        visit = self._enter(exchange)
+        request = exchange.request
+        if page.submit is not None and request.method == "POST":
+            return page.submit(visit, visit.form(self._settings.max_request_bytes))
+        return _resource(request, _CALL if page.submit else _READ) or page.show(visit)
+
+    def _page(self, endpoint: Endpoint, exchange: Exchange, visit: Visit) -> Response:
         """What one of the services shows to an administrator."""
         request = exchange.request
         refused = _resource(request, _CALL)
@@ -157,7 +183,7 @@ class _Edge:
             return refused
         if request.wants_wsdl:
             return _wsdl(endpoint, exchange)
-        return self._pages.service(endpoint, request, account.user_name)
+        return self._desk.pages.service(endpoint, visit)
 
     def _call(
         self,
@@ -202,10 +228,11 @@ def _wsdl(endpoint: Endpoint, exchange: Exchange) -> Response:
     return xml(endpoint.wsdl(exchange.request.service_url(endpoint.name)))
 
 
-def _fault(request: Request, fault: faults.Fault) -> Response:
+def _fault(exchange: Exchange, fault: faults.Fault) -> Response:
     """A fault for who sends SOAP; for others its sentence."""
+    request = exchange.request
     content_type = read_content_type(request.environ.get("CONTENT_TYPE", ""))
     reply = faults.fault_reply(fault, soap12=content_type.media_type == SOAP12_TYPE)
-    if request.method == "POST":
+    if request.method == "POST" and not exchange.for_people:
         return of_reply(reply)
     return plain(reply.status, fault.text, reply.headers)

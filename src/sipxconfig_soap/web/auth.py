@@ -81,7 +81,7 @@ class Gate:
             with availability():
                 account = accounts.find_account(connection, login.user_name)
         if account is None or not self._verified.knows(login, account.pin_hash):
-            self._examine(login, account, address, connection)
+            account = self._examine(login, account, address, connection)
         self._throttle.succeeded(login.counted_as, address)
         if account is None or not account.administrator:
             LOGINS.labels("forbidden").inc()
@@ -92,13 +92,16 @@ class Gate:
 
     def _examine(
         self, login: Credentials, account: Account | None, address: str, connection: sa.Connection
-    ) -> None:
-        """Check a PIN, one attempt for a name at a time; an unknown user's takes as long."""
+    ) -> Account | None:
+        """Check a PIN, one attempt for a name at a time; an unknown user's takes as long.
+
+        Returns the account with the hash that is stored now.
+        """
         with self._throttle.turn(login.counted_as):
             stored = None if account is None else account.pin_hash
             # While waiting, the same login may have been found right, or its name paused.
             if self._verified.knows(login, stored):
-                return
+                return account
             self._hold(self._throttle.admit, login, address, connection)
             verdict = pins.verify_pin(login.pin, stored)
             if account is None or stored is None or not verdict.ok:
@@ -111,6 +114,7 @@ class Gate:
             if verdict.rehash:
                 stored = _rehash(login, account, connection)
             self._verified.remember(login, stored)
+            return account._replace(pin_hash=stored)
 
     def _hold(
         self,

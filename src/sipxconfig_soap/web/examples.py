@@ -9,7 +9,7 @@ from sipxconfig_soap.soap.envelope import SOAP11, XSI, escape
 from sipxconfig_soap.soap.types import NS, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sipxconfig_soap.soap.service import Operation
 
@@ -71,17 +71,24 @@ _VALUES: Mapping[str, str | tuple[str, ...] | None] = {
     "ResetServices.superAdmin": "false",
 }
 
+NIL = ' xsi:nil="true"'
+"""The attribute of an element that stands for null, in an envelope made here."""
+
 _INDENT = "  "
-_NIL = ' xsi:nil="true"'
 
 
 def example_request(operation: Operation) -> str:
-    """The envelope of a call of this operation."""
+    """The envelope of a call of this operation, with the values of the table above."""
     name = operation.element or operation.name
-    inside = list(_children(operation.input, (name,))) if operation.input else []
-    xsi = f'\n{" " * 18}xmlns:xsi="{XSI}"' if any(_NIL in line for line in inside) else ""
-    tag = f"con:{name}"
-    body = "\n".join(f"{_INDENT * 2}{line}" for line in _element(tag, inside))
+    inside = _children(operation.input, (name,)) if operation.input else ()
+    return request_around(operation, list(inside))
+
+
+def request_around(operation: Operation, inside: Sequence[str]) -> str:
+    """The envelope of a call of this operation, around the lines of its input's members."""
+    tag = f"con:{operation.element or operation.name}"
+    xsi = f'\n{" " * 18}xmlns:xsi="{XSI}"' if any(NIL in line for line in inside) else ""
+    body = "\n".join(f"{_INDENT * 2}{line}" for line in element(tag, inside))
     return (
         f'<soapenv:Envelope xmlns:soapenv="{SOAP11.namespace}"\n'
         f'{" " * 18}xmlns:con="{NS}"{xsi}>\n'
@@ -114,9 +121,21 @@ def _children(message: type[Any], owners: tuple[str, ...]) -> Iterator[str]:
         elif key is None and issubclass(kind, Message):
             lines = list(_children(kind, (kind.get_type_name(), *owners)))
             if lines:
-                yield from _element(name, lines)
+                yield from element(name, lines)
         elif kind.Attributes.min_occurs and kind.Attributes.nillable:
-            yield f"<{name}{_NIL}/>"
+            yield f"<{name}{NIL}/>"
+
+
+def example_of(name: str, owners: tuple[str, ...]) -> str:
+    """What a field is in an example, several values one a line; "" for none.
+
+    Args:
+        name: of the field.
+        owners: see `_children`.
+    """
+    key = _key(name, owners)
+    value = (_VALUES[key] if key else None) or ""
+    return value if isinstance(value, str) else "\n".join(value)
 
 
 def _key(name: str, owners: tuple[str, ...]) -> str | None:
@@ -125,7 +144,7 @@ def _key(name: str, owners: tuple[str, ...]) -> str | None:
     return next((key for key in keys if key in _VALUES), None)
 
 
-def _element(tag: str, inside: Iterable[str]) -> Iterator[str]:
+def element(tag: str, inside: Iterable[str]) -> Iterator[str]:
     """The lines of an element around the lines of its content."""
     lines = [_INDENT + line for line in inside]
     if not lines:

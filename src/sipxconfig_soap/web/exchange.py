@@ -47,6 +47,7 @@ class Exchange:
         service: what it is counted for; "" for what is none.
         operation: the same.
         fault: the code of the SOAP fault that is its answer.
+        for_people: whether the answer is read by a person, whatever the method.
     """
 
     def __init__(self, request: Request) -> None:
@@ -60,6 +61,7 @@ class Exchange:
         self.log_level = logging.INFO
         self.service = self.operation = ""
         self.fault: str | None = None
+        self.for_people = False
         self._started = time.perf_counter()
         self._status: int | None = None
         self._chunks: Iterable[bytes] = ()

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.settings import Settings
 
-SERVICES = "/sipxconfig/services"
+ROOT = "/sipxconfig"
+"""The path below which everything is but health."""
+
+SERVICES = f"{ROOT}/services"
 """The path of the list of services; a service is one segment below it."""
 
 _WSDL = frozenset({"wsdl", "singlewsdl"})

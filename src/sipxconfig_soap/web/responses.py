@@ -45,9 +45,9 @@ def plain(status: int, sentence: str, headers: Headers = ()) -> Response:
     return Response(f"{sentence}\n", _line(status), headers, content_type=_PLAIN)
 
 
-def html(text: str, headers: Headers = ()) -> Response:
+def html(text: str, headers: Headers = (), status: int = 200) -> Response:
     """A page."""
-    return Response(text, headers=headers, content_type=_HTML)
+    return Response(text, _line(status), headers, content_type=_HTML)
 
 
 def xml(content: bytes) -> Response:
@@ -63,6 +63,11 @@ def nothing(allowed: str) -> Response:
 def redirect(location: str) -> Response:
     """Sends the client elsewhere; ``location`` is never a client's text."""
     return plain(302, "The services are listed elsewhere.", [("Location", location)])
+
+
+def see_other(location: str) -> Response:
+    """Sends a browser on to the page that shows what its form has done."""
+    return plain(303, "What came of it is shown elsewhere.", [("Location", location)])
 
 
 def wrong_method(allowed: str) -> Response:
