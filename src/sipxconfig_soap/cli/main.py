@@ -19,6 +19,7 @@ from sipxconfig_soap.cli.listings import audit
 from sipxconfig_soap.cli.migrate import migrate
 from sipxconfig_soap.cli.profiles import profile, profiles
 from sipxconfig_soap.cli.serve import serve
+from sipxconfig_soap.cli.sheets import phones, users
 from sipxconfig_soap.cli.worker import worker
 from sipxconfig_soap.cli.wsdl import wsdl
 from sipxconfig_soap.embedded import EmbeddedError
@@ -61,4 +62,6 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 for _command in (serve, worker, migrate, admin, wsdl, jobs, profile, profiles, audit, doctor):
+    main.add_command(_command)
+for _command in (users, phones):
     main.add_command(_command)
