@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sipxconfig_soap import __version__
 from sipxconfig_soap.cli.admin import admin
+from sipxconfig_soap.cli.compare import compare
 from sipxconfig_soap.cli.database import explain
 from sipxconfig_soap.cli.doctor import doctor
 from sipxconfig_soap.cli.jobs import jobs
@@ -63,5 +64,5 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 for _command in (serve, worker, migrate, admin, wsdl, jobs, profile, profiles, audit, doctor):
     main.add_command(_command)
-for _command in (users, phones):
+for _command in (users, phones, compare):
     main.add_command(_command)

@@ -1,1 +1,1 @@
-"""Users and phones as CSV files, with the columns of sipXconfig's own import (migration.md)."""
+"""Users and phones as CSV files, with sipXconfig's columns (docs/migration.md)."""

@@ -1,4 +1,4 @@
-"""What a cell of a CSV file says, whatever a spreadsheet made of it (migration.md)."""
+"""What a cell of a CSV file says, whatever a spreadsheet made of it (docs/migration.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of CSV files: sipXconfig's, and the few of ours behind them (migration.md)."""
+"""The columns of CSV files: sipXconfig's, and the few of ours behind them (docs/migration.md)."""
 
 from __future__ import annotations
 

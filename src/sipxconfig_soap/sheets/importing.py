@@ -1,4 +1,4 @@
-"""What imports of users and of phones share: one transaction, one report (migration.md)."""
+"""What imports of users and of phones share: one transaction, one report (docs/migration.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phones as rows of a CSV file, one for each line (migration.md)."""
+"""Phones as rows of a CSV file, one for each line (docs/migration.md)."""
 
 from __future__ import annotations
 

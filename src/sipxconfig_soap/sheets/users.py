@@ -1,4 +1,4 @@
-"""Users as rows of a CSV file (migration.md)."""
+"""Users as rows of a CSV file (docs/migration.md)."""
 
 from __future__ import annotations
 
