@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import pty
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sipxconfig_soap.sheets import cells
+from sipxconfig_soap.sheets import cells, files
+from sipxconfig_soap.sheets.users import COLUMNS
+from sipxconfig_soap.values import is_blank
 from tests.support.sheets import PHONES_HEAD, USERS_HEAD, Sheets
 from tests.support.system import System
 from tests.test_cli import Cli
@@ -40,6 +44,7 @@ def sheets(system: System, tmp_path: Path, database_url: str) -> Sheets:  # noqa
         ("User name,Frist name", "Columns that are unknown: 'Frist name'."),
         ("User name,PIN,user  NAME", "Columns that are there twice: 'User name'."),
         ("\n", "The first line must name the columns"),
+        ("PIN,First name", "The column 'User name' is missing."),
     ],
 )
 def test_a_first_line_that_cannot_be_read(sheets: Sheets, head: str, sentence: str) -> None:
@@ -55,6 +60,10 @@ def test_files_that_are_none(sheets: Sheets, tmp_path: Path) -> None:
     path = sheets.write("201,1", '202,"12', "203,34")
     assert sheets.cli.fails("users", "import", path) == (
         "Line 3 cannot be read as CSV: unexpected end of data."
+    )
+    sheets.write("201,1", f"202,{'x' * 200_000}")
+    assert sheets.cli.fails("users", "import", path) == (
+        "Line 3 cannot be read as CSV: field larger than field limit (131072)."
     )
     sheets.path.write_bytes(USERS_HEAD.encode() + b"\n201\n202,,,,\x81\xff\n")
     assert sheets.cli.fails("users", "import", path) == (
@@ -135,6 +144,23 @@ def test_what_protects_a_cell_is_taken_back(text: str) -> None:
     written = cells.protected(text)
     assert written[:1] not in set("=+-@\t\r")
     assert cells.plain(written) == text
+
+
+READABLE = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
+    | st.sampled_from("\t\r\n=+-@'\"\\,; ")
+)
+
+
+@given(st.lists(st.lists(READABLE, min_size=12, max_size=12), max_size=5))
+def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> None:
+    path = tmp_path_factory.mktemp("sheets") / "users.csv"
+    assert files.write(path, COLUMNS, rows, force=False) == len(rows)
+    sheet = files.read(path, COLUMNS[0])
+    assert (sheet.refusals, sheet.notes) == ([], [])
+    assert [[row.get(each) for each in COLUMNS] for row in sheet.rows] == [
+        row for row in rows if not all(map(is_blank, row))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class _CannotCompare(click.ClickException):
 @click.option(
     "--ca",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File of certificates (PEM) to trust instead of the system's.",
+    help="File of certificates (PEM) to trust beside the system's.",
 )
 @click.option(
     "--timeout",
@@ -84,6 +84,8 @@ def compare(old_url: str, new_url: str, *, as_json: bool, **options: Any) -> Non
                     comparison.read(side, server, advance)
             for count, difference in enumerate(comparison.differences(), 1):  # noqa: B007
                 _show(difference, as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        raise _CannotCompare("It was stopped.") from None
     except client.CannotAsk as error:
         raise _CannotCompare(escape(str(error))) from None
     except sqlite3.Error as error:

@@ -136,7 +136,7 @@ def _import(
     settings = load_settings(data_dir=data_dir)
     rules = Rules.from_settings(settings)
     try:
-        sheet = files.read(file)
+        sheet = files.read(file, importer.key)
     except files.NoSheet as error:
         raise click.ClickException(escape(str(error))) from None
     _show_notes(sheet, columns)

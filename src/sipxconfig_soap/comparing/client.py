@@ -55,7 +55,7 @@ class Server:
         url: its base URL, or that of its services.
         user: userName of an administrator.
         pin: its PIN.
-        ca: a file of certificates to trust instead of the system's.
+        ca: a file of certificates to trust beside the system's.
         timeout: seconds to wait for each piece of an answer.
 
     Raises:
@@ -67,9 +67,11 @@ class Server:
         self._login = base64.b64encode(f"{user}:{pin}".encode()).decode()
         self._timeout = timeout
         try:
-            context = ssl.create_default_context(cafile=ca)
+            context = ssl.create_default_context()
+            if ca is not None:
+                context.load_verify_locations(ca)
         except OSError as error:
-            raise CannotAsk(f"The certificates in {ca} cannot be read: {error.strerror}.") from None
+            raise CannotAsk(f"The certificates in {ca} cannot be read: {_reason(error)}.") from None
         self._opener = urllib.request.build_opener(
             urllib.request.HTTPSHandler(context=context), _NoRedirect
         )

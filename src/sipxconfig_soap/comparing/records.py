@@ -28,7 +28,6 @@ SECRET = frozenset({"sipPassword"})
 """Fields of which only a digest is kept, and no value is ever shown."""
 
 _KEY = secrets.token_bytes()
-_URI = re.compile(r"sip:[^@>]*@([^>]+)>?\Z")
 _XSI_NIL = re.compile(r"\{[^}]*XMLSchema-instance\}nil\Z")
 
 
@@ -154,8 +153,8 @@ def _phone(element: etree._Element) -> Record:
 
 def host_of(uri: str | None) -> str | None:
     """The host of a line's address."""
-    found = _URI.search(uri or "")
-    return found.group(1) if found else None
+    before, at, host = (uri or "").rpartition("@")
+    return host.removesuffix(">") if at and "sip:" in before else None
 
 
 def shown_lines(record: Record, domain: str | None) -> Record:

@@ -10,7 +10,7 @@ import tempfile
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from sipxconfig_soap.sheets import cells
 from sipxconfig_soap.sheets.columns import KNOWN, OURS
@@ -75,8 +75,8 @@ class Sheet(NamedTuple):
     notes: list[str]
 
 
-def read(path: Path) -> Sheet:
-    """Read a file.
+def read(path: Path, needed: Column) -> Sheet:
+    """Read a file that has at least this column.
 
     Raises:
         NoSheet: it is not there, or is none of ours.
@@ -94,6 +94,8 @@ def read(path: Path) -> Sheet:
     head = _LINE_END.split(text, maxsplit=1)[0]
     separator = separator or max(_SEPARATORS, key=head.count)
     labels = _labels(next(csv.reader([head], delimiter=separator), []))
+    if needed.label not in labels:
+        raise NoSheet(f"The column {needed.label!r} is missing.")
     if OURS.isdisjoint(map(fold, labels)):
         text = _ESCAPED_QUOTE.sub('""', text)
     # Strict: a quote that nobody closes must not swallow the rows behind it.
@@ -136,15 +138,13 @@ def _labels(head: Sequence[str]) -> tuple[str, ...]:
     return labels
 
 
-def _rows(
-    labels: tuple[str, ...], reader: Iterator[list[str]], before: int, notes: list[str]
-) -> Sheet:
+def _rows(labels: tuple[str, ...], reader: Any, before: int, notes: list[str]) -> Sheet:
     sheet = Sheet(tuple(filter(None, labels)), [], [], notes)
     line = before + 1
     try:
         next(reader)
         while True:
-            line = before + reader.line_num + 1  # type: ignore[attr-defined]  # it is csv's
+            line = before + reader.line_num + 1
             row = next(reader)
             if not all(map(is_blank, row)):
                 _read_row(line, labels, row, sheet)

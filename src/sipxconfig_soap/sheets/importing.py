@@ -62,9 +62,15 @@ Advance = Callable[[int], None]
 
 
 class Importer(Protocol):
-    """Imports one kind of thing, row by row, by the rules of its operations."""
+    """Imports one kind of thing, row by row, by the rules of its operations.
+
+    Attributes:
+        operation: what the audit log calls it.
+        key: the column that tells things apart.
+    """
 
     operation: str
+    key: Column
 
     def carry_out(self, task: Task, sheet: Sheet, advance: Advance) -> None:
         """Do it; what is refused is noted in the task's report."""

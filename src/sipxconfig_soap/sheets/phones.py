@@ -152,6 +152,7 @@ class PhoneImporter:
     """
 
     operation = "phones import"
+    key = _SERIAL
 
     def __init__(self, *, profiles: bool) -> None:
         self._profiles = profiles

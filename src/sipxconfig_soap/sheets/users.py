@@ -120,6 +120,7 @@ class UserImporter:
     """Adds the users of a file, and changes those that are there: an empty cell changes nothing."""
 
     operation = "users import"
+    key = USER_NAME
 
     def __init__(self) -> None:
         self.without_pin = 0
