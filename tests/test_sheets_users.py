@@ -223,9 +223,11 @@ def logs_in(system: System, name: str, pin: str) -> bool:
 
 def test_a_pin_in_clear_text_is_hashed(sheets: Sheets, system: System) -> None:
     system.do("addUser", user={"userName": "202"}, pin="old")
-    sheets.imports("201,0042,7", "202,new")
+    sheets.imports("201,0042,7", "202,new,", "203,0042")
     assert logs_in(system, "201", "0042")
     assert logs_in(system, "202", "new")
+    assert logs_in(system, "203", "0042")
+    assert system.scalar("SELECT count(DISTINCT pin_hash) FROM users") == 4
     voicemail = system.scalar("SELECT voicemail_pin_hash FROM users WHERE user_name = '201'")
     assert pins.verify_pin("7", voicemail).ok
 

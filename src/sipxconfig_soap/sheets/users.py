@@ -142,7 +142,7 @@ class UserImporter:
             hashes = _hashes(task, batch)
             for row in batch:
                 name = trim(row.get(USER_NAME))
-                if name not in known and name in with_zeros:
+                if name and name not in known and name in with_zeros:
                     task.warn(row, USER_NAME, f"'{name}' is new, but {with_zeros[name]} is there.")
                 self._row(task, row, known.get(name), hashes)
             advance(len(batch))
@@ -150,7 +150,9 @@ class UserImporter:
     def finish(self, task: Task) -> None:
         """Phones whose files change are queued with each change."""
 
-    def _row(self, task: Task, row: Row, stored: Stored | None, hashes: Mapping[str, str]) -> None:
+    def _row(
+        self, task: Task, row: Row, stored: Stored | None, hashes: Mapping[tuple[int, str], str]
+    ) -> None:
         work = task.work()
         given_row = _Given(row, work, hashes)
         try:
@@ -191,23 +193,21 @@ def _without_repeated(task: Task, rows: Sequence[Row]) -> list[Row]:
     return first
 
 
-def _hashes(task: Task, rows: Sequence[Row]) -> dict[str, str]:
-    """The hashes of what is in clear text in these rows, made on all cores.
+def _hashes(task: Task, rows: Sequence[Row]) -> dict[tuple[int, str], str]:
+    """The hashes of what is in clear text in these rows, by line and field, made on all cores.
 
-    A dry run does not need them.
+    Equal PINs have different hashes, as they must not show. A dry run does not need any.
     """
     if not task.apply:
         return {}
-    texts = {_to_hash(row.get(_BY_FIELD["pin"])) for row in rows}
-    texts |= {row.get(_BY_FIELD["vmpin"]) for row in rows}
-    wanted = [text for text in sorted(texts) if 0 < len(text) <= pins.PIN_LIMIT]
-    return dict(zip(wanted, pins.hash_all(wanted), strict=True))
-
-
-def _to_hash(pin: str) -> str:
-    """What of a PIN cell is hashed: the token in it, else the PIN itself."""
-    _, token = _token(pin)
-    return token.lower() if token else pin
+    texts = {
+        (row.line, name): text
+        for row in rows
+        for name in ("pin", "vmpin")
+        if not is_blank(text := row.get(_BY_FIELD[name])) and len(text) <= pins.PIN_LIMIT
+    }
+    wanted = [(_token(text)[1] or text) if key[1] == "pin" else text for key, text in texts.items()]
+    return dict(zip(texts, pins.hash_all(wanted), strict=True))
 
 
 def _token(pin: str) -> tuple[str | None, str | None]:
@@ -217,7 +217,7 @@ def _token(pin: str) -> tuple[str | None, str | None]:
     """
     realm, mark, token = pin.rpartition(REALM_MARK)
     if pins.is_token(token):
-        return (realm if mark else None), token
+        return (realm if mark else None), token.lower()
     return None, None
 
 
@@ -229,7 +229,7 @@ class _Given:
         foreign_voicemail_pin: whether its voicemail PIN is a hash that nobody here can check.
     """
 
-    def __init__(self, row: Row, work: Work, hashes: Mapping[str, str]) -> None:
+    def __init__(self, row: Row, work: Work, hashes: Mapping[tuple[int, str], str]) -> None:
         """Read what is not a property of an operation: PINs and lists."""
         self._row = row
         self._work = work
@@ -264,7 +264,7 @@ class _Given:
         if not self._pin:
             return self._pintoken or None
         realm, token = _token(self._pin)
-        hashed = self._hashes.get(_to_hash(self._pin))
+        hashed = self._hashes.get((self._row.line, "pin"))
         if token is None or hashed is None:
             return hashed
         return pins.of_token(hashed, self._name, self._work.rules.realm if realm is None else realm)
@@ -273,7 +273,7 @@ class _Given:
         pin = self._text("vmpin")
         if not pin or self.foreign_voicemail_pin:
             return self._text("vmpintoken") or None
-        return self._hashes.get(pin)
+        return self._hashes.get((self._row.line, "vmpin"))
 
     def add(self) -> None:
         """Add the user.
