@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipxconfig_soap.sheets import cells, files
@@ -152,6 +152,7 @@ READABLE = st.text(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.lists(READABLE, min_size=12, max_size=12), max_size=5))
 def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> None:
     path = tmp_path_factory.mktemp("sheets") / "users.csv"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -28,7 +28,7 @@ from sipxconfig_soap.sheets.importing import (
 from sipxconfig_soap.values import is_blank, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sipxconfig_soap.domain.properties import Names
     from sipxconfig_soap.domain.work import Work
@@ -90,6 +90,9 @@ def _statement() -> sa.Select[Any]:
     )
 
 
+Hashes: TypeAlias = dict[tuple[int, str], str]
+"""Of PINs, by line and field."""
+
 _ALL = _statement()
 _SOME = _ALL.where(users.c.user_name == sa.any_(given("names", sa.Text())))
 _ZEROS = sa.select(pool.names.c.value).where(pool.names.c.value.regexp_match("^0[0-9]+$"))
@@ -150,9 +153,7 @@ class UserImporter:
     def finish(self, task: Task) -> None:
         """Phones whose files change are queued with each change."""
 
-    def _row(
-        self, task: Task, row: Row, stored: Stored | None, hashes: Mapping[tuple[int, str], str]
-    ) -> None:
+    def _row(self, task: Task, row: Row, stored: Stored | None, hashes: Hashes) -> None:
         work = task.work()
         given_row = _Given(row, work, hashes)
         try:
@@ -193,7 +194,7 @@ def _without_repeated(task: Task, rows: Sequence[Row]) -> list[Row]:
     return first
 
 
-def _hashes(task: Task, rows: Sequence[Row]) -> dict[tuple[int, str], str]:
+def _hashes(task: Task, rows: Sequence[Row]) -> Hashes:
     """The hashes of what is in clear text in these rows, by line and field, made on all cores.
 
     Equal PINs have different hashes, as they must not show. A dry run does not need any.
@@ -229,7 +230,7 @@ class _Given:
         foreign_voicemail_pin: whether its voicemail PIN is a hash that nobody here can check.
     """
 
-    def __init__(self, row: Row, work: Work, hashes: Mapping[tuple[int, str], str]) -> None:
+    def __init__(self, row: Row, work: Work, hashes: Hashes) -> None:
         """Read what is not a property of an operation: PINs and lists."""
         self._row = row
         self._work = work
