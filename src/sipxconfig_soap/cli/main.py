@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sipxconfig_soap import __version__
 from sipxconfig_soap.cli.admin import admin
+from sipxconfig_soap.cli.compare import compare
 from sipxconfig_soap.cli.database import explain
 from sipxconfig_soap.cli.doctor import doctor
 from sipxconfig_soap.cli.jobs import jobs
@@ -19,6 +20,7 @@ from sipxconfig_soap.cli.listings import audit
 from sipxconfig_soap.cli.migrate import migrate
 from sipxconfig_soap.cli.profiles import profile, profiles
 from sipxconfig_soap.cli.serve import serve
+from sipxconfig_soap.cli.sheets import phones, users
 from sipxconfig_soap.cli.worker import worker
 from sipxconfig_soap.cli.wsdl import wsdl
 from sipxconfig_soap.directories import NoTemporaryDirectory
@@ -67,4 +69,6 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 for _command in (serve, worker, migrate, admin, wsdl, jobs, profile, profiles, audit, doctor):
+    main.add_command(_command)
+for _command in (users, phones, compare):
     main.add_command(_command)

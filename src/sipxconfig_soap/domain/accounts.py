@@ -74,7 +74,7 @@ def set_pin(connection: sa.Connection, user_name: str, pin: str) -> bool:
     new = users.update().where(users.c.user_name == user_name).values(pin_hash=pins.hash_pin(pin))
     if not connection.execute(new).rowcount:
         return False
-    _note(connection, "set-pin", [user_name])
+    audit.record_local(connection, "set-pin", [user_name])
     return True
 
 
@@ -89,14 +89,7 @@ def create_administrator(work: Work, user_name: str, pin: str) -> None:
     values: dict[str, Any] = dict.fromkeys(each for each in PROPERTIES if each != "pin")
     values |= {"userName": user_name, "groups": [ADMINISTRATORS], "aliases": [], "permissions": []}
     add(work, values, pin=pin, voicemail_pin=None)
-    _note(work.connection, "create", work.touched)
-
-
-def _note(connection: sa.Connection, operation: str, user_names: Sequence[str]) -> None:
-    """Write an audit entry for what was done from the command line."""
-    where_from = {"administrator": "-", "address": "local", "service": "command line"}
-    entry = audit.Entry(**where_from, operation=operation, entities=user_names, outcome=audit.DONE)
-    audit.record(connection, entry)
+    audit.record_local(work.connection, "create", work.touched)
 
 
 def bootstrap(connection: sa.Connection, *, admin_pin: str | None) -> str | None:

@@ -86,6 +86,7 @@ class Grouping:
             sa.PrimaryKeyConstraint("entity_id", "group_id"),
             sa.Index(None, "group_id", "entity_id"),
         )
+        self._ensure = _ensured(self.groups)
         self._join = self._joining().execution_options(prepared=True)
 
     def _joining(self) -> Insert:
@@ -118,6 +119,11 @@ class Grouping:
             .where(members.c.entity_id == entity_id)
             .lateral(f"{groups.name}_of_entity")
         )
+
+    def ensure(self, work: Work, names: Sequence[str]) -> None:
+        """Create the groups of these names that are missing, in their order; no name twice."""
+        if names:
+            work.execute(self._ensure, {"names": list(names)})
 
     def join(self, work: Work, entities: Sequence[int], names: Sequence[str]) -> None:
         """Put every entity into every group; who is in one stays in it."""

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import grouping
-from sipxconfig_soap.domain.lines import line_facts, lines_with_users, uri_of
+from sipxconfig_soap.domain.lines import external_row, line_facts, lines_with_users, uri_of
 from sipxconfig_soap.domain.phone_tables import lines, phones, serial_key
 from sipxconfig_soap.domain.properties import (
     Names,
@@ -140,17 +140,16 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
     Args:
         work: the operation.
         values: the properties, by their names in the contract; ``lines`` has the
-            properties of each line, by its place in the document.
+            properties of each line, by its place in the document. One with a registrationServer
+            is an external line, as no addPhone has it but an import.
 
     Raises:
         Refused: required, tooLong, unknownModel, invalidSerialNumber, duplicateSerialNumber,
-            unknownDeviceVersion, tooManyLines, unknownUser.
+            unknownDeviceVersion, tooManyLines, unknownUser, invalidValue.
     """
     cleaned = clean_all(PROPERTIES, values, work.problems)
     row = column_values(cleaned, phones)
-    line_users = ids_by_field(
-        work, {f"lines[{index}].userId": line["userId"] for index, line in values["lines"].items()}
-    )
+    line_rows = _line_rows(work, values["lines"])
     if (model := MODELS.get(cleaned["modelId"])) is not None:
         row["device_version"] = row["device_version"] or model.default_version
         if cleaned["serialNumber"] is not None:
@@ -160,11 +159,26 @@ def add(work: Work, values: Mapping[str, Any]) -> None:
             work.problems.add(errors.too_many_lines("lines", count, limit, model.model_id))
     work.problems.check()
     phone_id: int = work.execute(phones.insert().returning(phones.c.id), row).scalar_one()
-    if line_users:
-        rows = [{"phone_id": phone_id, "user_id": user_id} for user_id in line_users.values()]
-        work.execute(lines.insert(), rows)
+    if line_rows:
+        work.execute(lines.insert(), [{"phone_id": phone_id, **row} for row in line_rows])
     grouping.PHONE_GROUPS.join(work, [phone_id], list(cleaned["groups"]))
     work.touch([row["serial_number"]])
+
+
+def _line_rows(work: Work, sent: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The columns of a new phone's lines in their order; what is wrong with them is noted."""
+    external = {
+        index: external_row(line, work.problems, f"lines[{index}].")
+        for index, line in sent.items()
+        if "registrationServer" in line
+    }
+    internal = {index: line["userId"] for index, line in sent.items() if index not in external}
+    ids = ids_by_field(work, {f"lines[{index}].userId": user for index, user in internal.items()})
+    none = dict.fromkeys(next(iter(external.values()), ()))
+    return [
+        {"user_id": ids.get(f"lines[{index}].userId"), **external.get(index, none)}
+        for index in sent
+    ]
 
 
 def _new_serial(work: Work, model: Model, sent: str) -> dict[str, str]:

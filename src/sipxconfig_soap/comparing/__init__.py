@@ -1,0 +1,1 @@
+"""What an old server and this one answer differently (docs/migration.md)."""

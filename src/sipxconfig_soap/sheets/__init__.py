@@ -1,0 +1,1 @@
+"""Users and phones as CSV files, with sipXconfig's columns (docs/migration.md)."""
