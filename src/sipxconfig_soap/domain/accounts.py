@@ -12,8 +12,6 @@ from sipxconfig_soap.domain.phone_tables import queue_profiles_of_users
 from sipxconfig_soap.domain.users import PROPERTIES, add, new_sip_password, users
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sipxconfig_soap.domain.work import Work
 
 ADMINISTRATORS = "administrators"
