@@ -72,9 +72,7 @@ def set_pin(connection: sa.Connection, user_name: str, pin: str) -> bool:
     new = users.update().where(users.c.user_name == user_name).values(pin_hash=pins.hash_pin(pin))
     if not connection.execute(new).rowcount:
         return False
-    where_from = {"administrator": "-", "address": "local", "service": "command line"}
-    entry = audit.Entry(**where_from, operation="set-pin", entities=[user_name], outcome=audit.DONE)
-    audit.record(connection, entry)
+    audit.record_local(connection, "set-pin", [user_name])
     return True
 
 

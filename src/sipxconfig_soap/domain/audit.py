@@ -55,6 +55,13 @@ def record(connection: sa.Connection, entry: Entry) -> None:
     connection.execute(audit_log.insert().inline(), entry._asdict())
 
 
+def record_local(connection: sa.Connection, operation: str, entities: Sequence[str]) -> None:
+    """Write an entry of a change that was made from the command line."""
+    where_from = {"administrator": "-", "address": "local", "service": "command line"}
+    entry = Entry(**where_from, operation=operation, entities=entities, outcome=DONE)
+    record(connection, entry)
+
+
 def list_entries(
     connection: sa.Connection,
     *,

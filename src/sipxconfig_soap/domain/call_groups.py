@@ -118,14 +118,19 @@ def _ring_rows(work: Work, ring_values: Mapping[int, Mapping[str, Any]]) -> list
     return [
         {
             "user_id": ids.get(f"rings[{index}].userName"),
-            "type": _TYPE.clean(ring["type"], work.problems, f"rings[{index}].type"),
-            "expiration": _EXPIRATION.clean(
-                ring["expiration"], work.problems, f"rings[{index}].expiration"
-            ),
             "position": index if ring["position"] is None else ring["position"],
+            **ring_columns(ring, work.problems, f"rings[{index}]."),
         }
         for index, ring in ring_values.items()
     ]
+
+
+def ring_columns(ring: Mapping[str, Any], problems: Problems, prefix: str = "") -> dict[str, Any]:
+    """Type and expiration of a ring, checked; ``prefix`` stands before the names of fields."""
+    return {
+        "type": _TYPE.clean(ring["type"], problems, f"{prefix}type"),
+        "expiration": _EXPIRATION.clean(ring["expiration"], problems, f"{prefix}expiration"),
+    }
 
 
 def _statement() -> sa.Select[Any]:

@@ -73,15 +73,10 @@ def check_lengths(problems: Problems, element: str, values: Mapping[str, Any] | 
         each.check_length((values or {})[each.name], problems, f"{element}.{each.name}")
 
 
-def external_row(work: Work, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of an external line of a managePhone.
-
-    Raises nothing: what is wrong is noted as problems of ``addExternalLine.…``.
-    """
+def external_row(values: Mapping[str, Any], problems: Problems, prefix: str = "") -> dict[str, Any]:
+    """The columns of an external line, checked; ``prefix`` stands before the names of fields."""
     row = {
-        snake_case(each.name): each.clean(
-            values[each.name], work.problems, f"addExternalLine.{each.name}"
-        )
+        snake_case(each.name): each.clean(values[each.name], problems, f"{prefix}{each.name}")
         for each in _EXTERNAL
     }
     row["external_user_id"] = row.pop("user_id")

@@ -162,7 +162,7 @@ class _Change:
             ids = ids_by_field(work, {field: actions.add_line["userId"]})
             rows.append({"user_id": ids.get(field)})
         if actions.add_external_line is not None:
-            rows.append(external_row(work, actions.add_external_line))
+            rows.append(external_row(actions.add_external_line, work.problems, "addExternalLine."))
         return rows
 
     def check(self) -> None:

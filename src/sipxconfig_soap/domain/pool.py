@@ -141,25 +141,37 @@ def check_free(
         entities: names of the matched entities that are to have the values, by id; None when a
             new entity is added. Each keeps what it has, and several cannot have the same.
     """
-    taken = _owners_of(work, [claim.value for claim in claims])
+    taken = holders(work, [claim.value for claim in claims])
     for claim in claims:
         holder = taken.get(claim.value)
         if entities is None:
             if holder is not None:
-                work.problems.add(_in_use(claim, holder.words))
+                work.problems.add(in_use(claim, holder.words))
             continue
         free_for = next(iter(entities), None) if holder is None else holder.ids.get(owner)
         for entity_id, name in entities.items():
             if entity_id != free_for:
                 words = holder.words if holder else "another entity of the same edit"
-                work.problems.add(_in_use(claim, words, entity=name))
+                work.problems.add(in_use(claim, words, entity=name))
 
 
-def _in_use(claim: Claim, words: str, *, entity: str | None = None) -> Problem:
+def in_use(claim: Claim, words: str, *, entity: str | None = None) -> Problem:
+    """The problem of a value that is taken; ``words`` say by what."""
     refusal: Callable[..., Problem] = (
         errors.extension_in_use if claim.kind == EXTENSION else errors.name_in_use
     )
     return refusal(*claim.given, words, entity=entity)
+
+
+def in_words(owner: str, kind: str, name: str) -> str:
+    """How a fault says what has a value.
+
+    Args:
+        owner: the pool's column for this kind of entity.
+        kind: of the value.
+        name: of the entity.
+    """
+    return f"{_KINDS[kind]} of the {_OWNERS[owner][2]} {name}"
 
 
 def check_distinct(work: Work, first: Claim, others: Sequence[Claim]) -> None:
@@ -170,26 +182,26 @@ def check_distinct(work: Work, first: Claim, others: Sequence[Claim]) -> None:
             work.problems.add(errors.name_in_use(*claim.given, words))
 
 
-class _Holder(NamedTuple):
+class Holder(NamedTuple):
     """Who has a value: the ids by column, and how a fault says it."""
 
     ids: dict[str, int]
     words: str
 
 
-def _owners_of(work: Work, values: Sequence[str]) -> dict[str, _Holder]:
+def holders(work: Work, values: Sequence[str]) -> dict[str, Holder]:
     """Who has which of these values."""
     if not values:
         return {}
-    holders = {}
+    found = {}
     rows: Iterable[Any] = work.execute(_owners(), {"values": list(values)})
     for value, kind, owner_name, *ids in rows:
         column, owner_id = next(
             (name, each) for name, each in zip(_OWNERS, ids, strict=True) if each is not None
         )
-        words = f"{_KINDS[kind]} of the {_OWNERS[column][2]} {owner_name}"
-        holders[value] = _Holder({column: owner_id}, words)
-    return holders
+        words = in_words(column, kind, owner_name)
+        found[value] = Holder({column: owner_id}, words)
+    return found
 
 
 @cache
