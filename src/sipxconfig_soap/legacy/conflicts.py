@@ -1,0 +1,154 @@
+"""What can be said of rows only beside others, and beside what the target has (migration.md §4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from sipxconfig_soap import errors
+from sipxconfig_soap.domain import phone_tables
+from sipxconfig_soap.domain.accounts import ADMINISTRATORS
+from sipxconfig_soap.domain.tables import among
+from sipxconfig_soap.legacy import names, staging
+from sipxconfig_soap.legacy.groups import KINDS
+from sipxconfig_soap.legacy.staging import Entry
+from sipxconfig_soap.legacy.target import GROUPINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipxconfig_soap.errors import Problem
+    from sipxconfig_soap.legacy.run import Run
+    from sipxconfig_soap.legacy.target import Target
+
+_SERIAL = sa.func.lower(staging.phones.c.serial_number)
+
+
+def settle(run: Run, target: Target) -> None:
+    """Refuse what is in the way of something else, and what belongs to refused rows."""
+    run.staging.analyze()
+    names.settle(run, target.superadmin if target.empty else None)
+    _settle_groups(run, target)
+    for mine, theirs in (
+        (_SERIAL, phone_tables.serial_key),
+        (staging.phones.c.profile_file, phone_tables.phones.c.profile_file),
+    ):
+        _refuse(run, staging.phones, _taken_twice(mine), _duplicate)
+        _refuse(run, staging.phones, _phones_where(mine.in_(sa.select(theirs))), _duplicate)
+    _orphans(run)
+    _refuse(run, staging.lines, _lines_beyond(), _too_many)
+    run.staging.flush()
+    changed, refused = staging.findings.alias("changed"), staging.findings.alias("refused")
+    in_vain = sa.exists().where(
+        *(refused.c[name] == changed.c[name] for name in ("kind", "id")),
+        refused.c.verdict == staging.REFUSED,
+    )
+    gone = sa.select(changed.c.number).where(changed.c.verdict == staging.CHANGED, in_vain)
+    number = staging.findings.c.number
+    run.staging.connection.execute(staging.findings.delete().where(number.in_(gone)))
+
+
+def _settle_groups(run: Run, target: Target) -> None:
+    """Who comes along enters a group that is there; its permission values stay as they are."""
+    mine, values = staging.groups, staging.values
+    for resource, grouped in GROUPINGS.items():
+        wanted = sa.select(mine.c.id, mine.c.name).where(
+            mine.c.kind == resource, mine.c.name.in_(sa.select(grouped.groups.c.name))
+        )
+        for row in run.staging.connection.execute(wanted).all():
+            if target.empty and row.name == ADMINISTRATORS:
+                continue
+            entry = Entry(KINDS[resource], row.id, row.name)
+            sentence = f"'{row.name}' is there already: it gets members, and stays as it is."
+            run.staging.change(entry, "alreadyThere", "name", sentence)
+            of_group = (values.c.kind == "group", values.c.owner == row.id)
+            if resource == "user":
+                run.staging.connection.execute(values.delete().where(*of_group))
+
+
+def _phones_where(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    phones = staging.phones
+    return sa.select(phones.c.id, phones.c.serial_number).where(*where)
+
+
+def _taken_twice(mark: sa.ColumnElement[str]) -> sa.Select[Any]:
+    """The phones but the first of those that have the same mark."""
+    phones = staging.phones
+    nth = sa.func.row_number().over(partition_by=mark, order_by=phones.c.id).label("nth")
+    counted = sa.select(phones.c.id, nth).subquery()
+    return _phones_where(phones.c.id.in_(sa.select(counted.c.id).where(counted.c.nth > 1)))
+
+
+def _duplicate(row: sa.Row[Any]) -> tuple[Entry, Problem]:
+    problem = errors.duplicate_serial_number("serialNumber", row.serial_number)
+    return Entry("phones", row.id, row.serial_number), problem
+
+
+def _lines_beyond() -> sa.Select[Any]:
+    """The lines that a phone has beyond those of its model."""
+    lines, phones = staging.lines, staging.phones
+    in_order = (lines.c.position.asc().nulls_last(), lines.c.id)
+    nth = sa.func.row_number().over(partition_by=lines.c.phone, order_by=in_order).label("nth")
+    counted = (
+        sa.select(lines.c.id, lines.c.entity, nth, phones.c.max_lines, phones.c.model_id)
+        .join_from(lines, phones, phones.c.id == lines.c.phone)
+        .subquery()
+    )
+    return sa.select(counted).where(counted.c.nth > counted.c.max_lines)
+
+
+def _too_many(row: sa.Row[Any]) -> tuple[Entry, Problem]:
+    problem = errors.too_many_lines("lines", row.nth, row.max_lines, row.model_id)
+    return Entry("lines", row.id, row.entity), problem
+
+
+def _refuse(
+    run: Run,
+    table: sa.Table,
+    wanted: sa.Select[Any],
+    explain: Callable[[sa.Row[Any]], tuple[Entry, Problem]],
+) -> None:
+    """Note rows as refused, and take them away."""
+    for piece in run.staging.rows(wanted):
+        for row in piece:
+            run.staging.refuse(*explain(row))
+        gone = table.delete().where(among(table.c.id, [row.id for row in piece]))
+        run.staging.connection.execute(gone)
+
+
+def _orphans(run: Run) -> None:
+    """Take away what belongs to refused rows; rings and lines of refused users are noted."""
+    _drop(run, staging.rings, staging.rings.c.call_group, staging.call_groups.c.id)
+    _drop(run, staging.lines, staging.lines.c.phone, staging.phones.c.id)
+    for kind, table in {"rings": staging.rings, "lines": staging.lines}.items():
+        unknown = sa.select(table.c.id, table.c.entity, table.c.user_name).where(
+            table.c.user_id.is_not(None),
+            table.c.user_id.not_in(sa.select(staging.users.c.id)),
+        )
+
+        def explain(row: sa.Row[Any], kind: str = kind) -> tuple[Entry, Problem]:
+            return Entry(kind, row.id, row.entity), errors.unknown_user("userName", row.user_name)
+
+        _refuse(run, table, unknown, explain)
+    groups, members, values = staging.groups, staging.members, staging.values
+    for owners in (staging.users, staging.phones):
+        kind = "user" if owners is staging.users else "phone"
+        _drop(run, members, members.c.entity, owners.c.id, members.c.kind == kind)
+        known = sa.select(groups.c.id).where(groups.c.kind == kind)
+        gone = members.delete().where(members.c.kind == kind, members.c.group_id.not_in(known))
+        run.staging.connection.execute(gone)
+    _drop(run, values, values.c.owner, staging.users.c.id, values.c.kind == "user")
+    _drop(run, values, values.c.owner, groups.c.id, values.c.kind == "group")
+
+
+def _drop(
+    run: Run,
+    table: sa.Table,
+    owner: sa.Column[int],
+    owners: sa.Column[int],
+    *where: sa.ColumnElement[bool],
+) -> None:
+    """Take away the rows whose owner is not taken over."""
+    gone = table.delete().where(*where, owner.not_in(sa.select(owners)))
+    run.staging.connection.execute(gone)

@@ -1,0 +1,117 @@
+"""Custom permissions, and the values that users and groups have (migration.md §2, §4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from sipxconfig_soap import errors
+from sipxconfig_soap.domain.permissions import BUILT_IN, PROPERTIES, permissions
+from sipxconfig_soap.domain.properties import clean_all
+from sipxconfig_soap.domain.tables import TEXT_LIMIT
+from sipxconfig_soap.errors import Problems
+from sipxconfig_soap.legacy import staging
+from sipxconfig_soap.legacy.groups import is_person
+from sipxconfig_soap.legacy.staging import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sipxconfig_soap.legacy.run import Run
+
+PERMISSIONS, VALUES = "custom permissions", "permission values"
+
+PATH = "permission/"
+"""What the paths of permission values begin with."""
+
+_CUSTOM = "perm_"
+_WORDS = {"ENABLE": True, "DISABLE": False}
+
+
+def stage(run: Run) -> None:
+    """Take over custom permissions with their numbers, then the values of users and groups."""
+    run.staging.put(staging.permissions, _permissions(run))
+    known = {name for name, _type, _default in BUILT_IN}
+    known.update(run.staging.connection.execute(sa.select(staging.permissions.c.name)).scalars())
+    users, storage = run.source.table("users"), run.source.table("group_storage")
+    of_users = (users, users.c.value_storage_id, users.c.user_id, users.c.user_name)
+    run.staging.put(staging.values, _values(run, "user", known, *of_users, is_person(run, users)))
+    of_groups = (storage, storage.c.group_id, storage.c.group_id, storage.c.name)
+    of_user_group = storage.c.resource == "user"
+    run.staging.put(staging.values, _values(run, "group", known, *of_groups, of_user_group))
+
+
+def _permissions(run: Run) -> Iterator[dict[str, Any]]:
+    known = run.staging.connection.execute(sa.select(permissions.c.name, permissions.c.label)).all()
+    there = {row.name: row.label for row in known}
+    labels = {name for name, _type, _default in BUILT_IN} | set(there.values())
+    old = run.source.table("permission")
+    wanted = sa.select(
+        old.c.permission_id, old.c.label, old.c.description, old.c.default_value
+    ).order_by(old.c.permission_id)
+    for number, label, description, default in run.read(PERMISSIONS, wanted):
+        name = f"{_CUSTOM}{number}"
+        entry = Entry(PERMISSIONS, number, label or name)
+        problems = Problems()
+        sent = {"label": label, "description": description, "defaultValue": default}
+        cleaned = clean_all(PROPERTIES, sent, problems)
+        own = cleaned["label"]
+        run.accepts(entry, problems, ())
+        if name in there:
+            if there[name] != own:
+                run.staging.refuse(entry, errors.duplicate_permission("name", name))
+                continue
+            sentence = f"{name} is there already, with the same label, and stays as it is."
+            run.staging.change(entry, "alreadyThere", "name", sentence)
+        elif own is None or own in labels:
+            own = name if own is None else f"{own[: TEXT_LIMIT - len(name) - 3]} ({name})"
+            sentence = f"label '{label or ''}' is blank or taken; it becomes '{own}'."
+            run.staging.change(entry, "duplicatePermission", "label", sentence)
+        labels.add(own)
+        yield {
+            "id": number,
+            "name": name,
+            "label": own,
+            "description": cleaned["description"],
+            "default_value": cleaned["defaultValue"],
+        }
+
+
+def _values(
+    run: Run,
+    kind: str,
+    known: set[str],
+    owners: sa.TableClause,
+    storage_id: sa.ColumnElement[int],
+    *chosen: Any,
+) -> Iterator[dict[str, Any]]:
+    """Permission values; those of permissions that are no longer there are counted.
+
+    Args:
+        run: the import.
+        kind: of the owners, ``user`` or ``group``.
+        known: names of permissions.
+        owners: the table of the owners.
+        storage_id: its column that leads to the values.
+        chosen: the columns of an owner's id and name, and which owners count.
+    """
+    owner_id, owner_name, counts = chosen
+    value = run.source.table("setting_value")
+    wanted = (
+        sa.select(owner_id, owner_name, value.c.path, value.c.value)
+        .join_from(owners, value, value.c.value_storage_id == storage_id)
+        .where(counts, value.c.path.like(f"{PATH}%"))
+        .order_by(owner_id, value.c.path)
+    )
+    for owner, owner_named, path, word in run.read(VALUES, wanted):
+        name = path.rpartition("/")[2]
+        if name not in known:
+            gone = "custom permissions that are gone" if name.startswith(_CUSTOM) else name
+            run.staging.no_place[f"permission values of {gone}"] += 1
+            run.staging.read[VALUES] -= 1
+        elif word not in _WORDS:
+            problem = errors.invalid_value(path, word, "is neither ENABLE nor DISABLE")
+            run.staging.refuse(Entry(VALUES, owner, owner_named or ""), problem)
+        else:
+            yield {"kind": kind, "owner": owner, "permission": name, "enabled": _WORDS[word]}
