@@ -1,24 +1,32 @@
-"""Users of an old sipXconfig: names, PINs, groups, permissions (docs/spec/migration.md)."""
+"""Users of an old sipXconfig: names, PINs, groups, permissions (docs/spec/migration.md §3)."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
+from sipxconfig_soap.legacy.source import SourceError
 from tests.support.imports import Importer
-from tests.support.legacy import LAST_TOKENS, NEWEST, OLDEST
-from tests.support.system import System
+from tests.support.legacy import LAST_TOKENS, NEWEST, OLDEST, token
+from tests.support.system import LONGEST, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.settings import Settings
     from tests.support.legacy import Legacy
     from tests.support.soap import Soap
 
+    Make = Callable[..., Legacy]
+
 GENERATIONS = pytest.mark.parametrize("version", [OLDEST, LAST_TOKENS, NEWEST])
+ADMINISTRATOR = {"permission__application__superadmin": "ENABLE"}
 
 
 @pytest.fixture
@@ -37,26 +45,353 @@ def log_in(system: System, name: str, pin: str) -> int:
 
 @GENERATIONS
 def test_users_come_with_all_that_is_theirs(
-    system: System, importer: Importer, make_legacy: Callable[..., Legacy], version: int
+    system: System, importer: Importer, make_legacy: Make, version: int
 ) -> None:
     old = make_legacy(version)
-    sales = old.group("sales", weight=2)
-    admins = old.group("administrators", weight=1, permission__application__superadmin="ENABLE")
-    old.user("superadmin", groups=[admins], first_name=None)
+    sales = old.group("Sales & more", weight=2)
     more: dict[str, Any] = {}
     if version > OLDEST:
-        old.row("branch", branch_id=7, name="Zürich")
+        old.row("branch", branch_id=7, name="Zürich", phone_number="123")
         more["branch_id"] = 7
+    if version < NEWEST:
+        old.row("address_book_entry", address_book_entry_id=3, email_address="j@example.com")
+        more["address_book_entry_id"] = 3
     old.user(
-        *("200", "jürg.müller".replace("ü", "u"), "+41441234567"),
+        *("200", "jurg.m", "+41441234567"),
         groups=[sales],
         first_name="Jürg",
         last_name="Müller 𠮷",
         **more,
     )
     outcome = importer.run(old)
-    assert outcome.counts("users") == (2, 2, 0, 0)
-    user = system.soap.operation  # noqa: F841
-    assert log_in(system, "superadmin", "4711") == 200
+    assert outcome.counts("users") == (1, 1, 0, 0)
+    user = system.user("200")
+    assert (user["firstName"], user["lastName"]) == ("Jürg", "Müller 𠮷")
+    assert user["aliases"] == ["+41441234567", "jurg.m"]
+    assert user["groups"] == ["Sales & more"]
+    assert user["sipPassword"] == "secret200"
+    assert user.get("branchName") == ("Zürich" if version > OLDEST else None)
+    assert user.get("emailAddress") == ("j@example.com" if version < NEWEST else None)
+    assert system.user_names(byFuzzyUserNameOrAlias="MÜLL") == ["200"]
+    assert system.user_names(byFuzzyUserNameOrAlias="jurg.") == ["200"]
+
+
+@GENERATIONS
+def test_users_log_in_with_their_old_pin(
+    system: System, importer: Importer, make_legacy: Make, version: int
+) -> None:
+    old = make_legacy(version)
+    admins = old.group("administrators", **ADMINISTRATOR)
+    old.user("superadmin", groups=[admins], pin="4711")
+    old.user("200", groups=[admins])
+    old.user("201")
+    outcome = importer.run(old)
+    form = "clear" if version == NEWEST else "token"
+    assert outcome.report["pins"] == {"clear": 0, "token": 0} | {form: 3}
+    for name, status in {"superadmin": 200, "200": 200, "201": 403}.items():
+        assert log_in(system, name, "4712") == 401
+        assert log_in(system, name, token(name, "4711")) == 401
+        assert log_in(system, name, "4711") == status
+        # The second time by the hash that took the token's place.
+        assert log_in(system, name, "4711") == status
     assert log_in(system, "superadmin", "1234") == 401
+
+
+def test_a_token_beside_clear_pins_is_one(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy()
+    old.user("200", pintoken=token("200", "4711").upper())
+    old.user("201", pintoken="0815")
+    assert importer.run(old).report["pins"] == {"clear": 1, "token": 1}
     assert log_in(system, "200", "4711") == 403
+    assert log_in(system, "201", "0815") == 403
+
+
+@GENERATIONS
+def test_who_has_no_pin_is_listed(
+    system: System, importer: Importer, make_legacy: Make, version: int
+) -> None:
+    old = make_legacy(version)
+    old.user("200", pintoken="")
+    old.user("201", pintoken=None)
+    old.user("202", pintoken=token("202", ""))
+    old.user("203", pintoken="12345" if version < NEWEST else token("203", ""))
+    outcome = importer.run(old)
+    listed = [(name, "noPin", "pin") for name in ("200", "201", "202", "203")]
+    assert outcome.found("users", "changed") == listed
+    assert outcome.counts("users") == (4, 4, 4, 0)
+    assert system.scalar("SELECT count(pin_hash) FROM users WHERE user_name LIKE '20%'") == 0
+
+
+def test_no_pin_and_no_password_is_in_the_report(importer: Importer, make_legacy: Make) -> None:
+    old = make_legacy()
+    old.user("200", pintoken="pin-in-clear", sip_password="sip\x01secret")
+    old.user("201", pintoken=token("201", "4711"), voicemail_pintoken="f" * 32)
+    told = json.dumps(importer.run(old).report)
+    for secret in ("pin-in-clear", "secret", token("201", "4711"), "f" * 32, "argon2"):
+        assert secret not in told
+
+
+def test_a_voicemail_pin_of_its_own_is_told_of(importer: Importer, make_legacy: Make) -> None:
+    old = make_legacy()
+    same = hashlib.md5(b"200:4711").hexdigest()
+    old.user("200", voicemail_pintoken=same)
+    old.user("201", voicemail_pintoken=same)
+    assert importer.run(old).found("users") == [("201", "voicemailPin", "vmpin")]
+
+
+def test_superadmin_keeps_its_pin_where_the_old_one_has_none(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy(LAST_TOKENS)
+    admins = old.group("administrators", **ADMINISTRATOR)
+    old.user("superadmin", "boss", groups=[admins], pintoken="", first_name="The")
+    outcome = importer.run(old)
+    assert outcome.made_up is None
+    assert log_in(system, "superadmin", "1234") == 200
+    user = system.user("superadmin")
+    assert (user["firstName"], user["aliases"], user["groups"]) == (
+        *("The", ["boss"]),
+        ["administrators"],
+    )
+
+
+def test_a_source_without_superadmin_leaves_the_one_that_is_there(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy()
+    old.group("first", weight=1)
+    old.group("administrators", weight=2, **ADMINISTRATOR)
+    old.user("200")
+    importer.run(old)
+    assert log_in(system, "superadmin", "1234") == 200
+    assert system.user("superadmin")["groups"] == ["administrators"]
+
+
+def test_a_database_that_never_served_gets_its_administrator(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    with importer.database.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM users"))
+        connection.execute(sa.text("DELETE FROM user_groups"))
+        connection.execute(sa.text("DELETE FROM permissions"))
+    old = make_legacy()
+    old.user("200", settings={"permission/call-handling/LocalDialing": "DISABLE"})
+    outcome = importer.run(old)
+    assert outcome.made_up
+    assert log_in(system, "superadmin", outcome.made_up) == 200
+    held = "SELECT enabled FROM user_permissions"
+    assert system.scalar(held) is False
+
+
+def test_superadmins_pin_is_not_made_up_where_the_source_has_one(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    with importer.database.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM users"))
+    old = make_legacy()
+    old.user("superadmin", pin="4711")
+    assert importer.run(old).made_up is None
+    assert log_in(system, "superadmin", "4711") == 200
+
+
+def test_only_people_are_users(system: System, importer: Importer, make_legacy: Make) -> None:
+    old = make_legacy()
+    group = old.group("all")
+    old.user("200", user_type=None, groups=[group])
+    peer = old.user("~~tp~peer", "peer", user_type="I", groups=[group])
+    old.row("special_user", special_user_id=1, user_type="PARK_SERVER", sip_password="x")
+    old.line(old.phone("0004f2000001"), peer)
+    outcome = importer.run(old)
+    assert outcome.counts("users") == (1, 1, 0, 0)
+    assert outcome.counts("aliases") == (0, 0, 0, 0)
+    assert outcome.counts("memberships") == (1, 1, 0, 0)
+    assert outcome.report["no_place"]["internal users (users)"] == 1
+    assert outcome.found("lines") == [("0004f2000001", "unknownUser", "userName")]
+    assert system.user_names() == ["200", "superadmin"]
+
+
+def test_what_a_user_cannot_have_is_left_out(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy(LAST_TOKENS)
+    old.row("address_book_entry", address_book_entry_id=3, email_address="not an address")
+    old.user("200", " ", "gültig", "~~in~x", " 201 ", address_book_entry_id=3, sip_password=None)
+    old.user("two words", "202")
+    old.user("~~id~x")
+    old.user(" 300 ", first_name="  ", last_name=" Long ")
+    outcome = importer.run(old)
+    assert outcome.found("users") == [
+        ("200", "invalidValue", "emailAddress"),
+        ("200", "madeUp", "sipPassword"),
+        ("two words", "invalidValue", "userName"),
+        ("~~id~x", "reservedName", "userName"),
+    ]
+    assert outcome.counts("users") == (4, 2, 1, 2)
+    assert sorted(outcome.found("aliases")) == [
+        ("200", "invalidValue", "aliases[0]"),
+        ("200", "reservedName", "aliases[0]"),
+    ]
+    user = system.user("200")
+    assert user["aliases"] == ["201"]
+    assert len(user["sipPassword"]) == 12
+    assert "emailAddress" not in user
+    user = system.user("300")
+    assert (user.get("firstName"), user["lastName"]) == (None, "Long")
+    # The token was made with the name as it was.
+    assert log_in(system, "300", "4711") == 403
+    assert system.user_names() == ["200", "300", "superadmin"]
+
+
+def test_groups_come_in_the_order_of_their_weight(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy()
+    path = "permission__application__music-on-hold"
+    strong = old.group("strong", weight=9, **{path: "DISABLE"})
+    admins = old.group("administrators", weight=5, **ADMINISTRATOR, **{path: "ENABLE"})
+    weak = old.group("weak", weight=1, **{path: "DISABLE"})
+    old.group("of phones", "phone")
+    old.group("of orbits", "park_orbit")
+    old.user("superadmin", groups=[admins])
+    old.user("200", groups=[admins, strong])
+    old.user("201", groups=[weak, admins])
+    outcome = importer.run(old)
+    assert outcome.counts("user groups") == (3, 3, 0, 0)
+    assert outcome.counts("phone groups") == (1, 1, 0, 0)
+    assert system.user("200")["groups"] == ["administrators", "strong"]
+    assert system.user("201")["groups"] == ["weak", "administrators"]
+    assert not system.permission_of("200", "music-on-hold")
+    assert system.permission_of("201", "music-on-hold")
+    assert system.permission_of("201", "superadmin")
+    # What a new system's group has beside that is not in the source.
+    assert system.permission_of("superadmin", "tui-change-pin")
+
+
+def test_permissions_keep_their_numbers_and_values(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy()
+    rows = {
+        1003: ("Door", False),
+        1001: ("Gate", True),
+        1007: ("Gate", False),
+        1008: (None, True),
+        1009: ("Voicemail", True),
+    }
+    for number, (label, default) in rows.items():
+        old.row("permission", permission_id=number, label=label, default_value=default)
+    group = old.group("g", **{"permission__call-handling__perm_1001": "DISABLE"})
+    old.user(
+        "200",
+        groups=[group],
+        settings={
+            "permission/call-handling/perm_1003": "ENABLE",
+            "permission/call-handling/perm_1": "ENABLE",
+            "permission/call-handling/Gone": "ENABLE",
+            "permission/call-handling/LocalDialing": "DISABLE",
+            "permission/call-handling/TollFree": "maybe",
+            "callfwd/timer": "20",
+        },
+    )
+    outcome = importer.run(old)
+    assert outcome.counts("custom permissions") == (5, 5, 3, 0)
+    assert outcome.counts("permission values") == (4, 3, 0, 1)
+    assert outcome.found("permission values") == [
+        ("200", "invalidValue", "permission/call-handling/TollFree")
+    ]
+    assert (
+        outcome.report["no_place"]
+        | {
+            "permission values of custom permissions that are gone": 1,
+            "permission values of Gone": 1,
+            "settings of users: callfwd": 1,
+        }
+        == outcome.report["no_place"]
+    )
+    found = {each["name"]: each["label"] for each in system.do("findPermission")}
+    assert {name: label for name, label in found.items() if name.startswith("perm_")} == {
+        "perm_1001": "Gate",
+        "perm_1003": "Door",
+        "perm_1007": "Gate (perm_1007)",
+        "perm_1008": "perm_1008",
+        "perm_1009": "Voicemail (perm_1009)",
+    }
+    assert system.permission_of("200", "perm_1003")
+    assert not system.permission_of("200", "perm_1001")
+    assert not system.permission_of("200", "LocalDialing")
+    assert system.permission_of("200", "TollFree")
+    assert system.add_permission("another") == "perm_1010"
+
+
+def test_a_label_stays_as_long_as_texts_may_be(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy()
+    for number in (1, 2):
+        old.row("permission", permission_id=number, label="x" * LONGEST, default_value=True)
+    importer.run(old)
+    (found,) = system.do("findPermission", search={"byName": "perm_2"})
+    assert found["label"] == "x" * (LONGEST - 9) + " (perm_2)"
+
+
+def profile(number: int, name: str, **fields: Any) -> str:
+    return json.dumps({"_id": str(number), "m_userName": name, **fields})
+
+
+def test_addresses_come_from_the_export_of_mongodb(
+    system: System, importer: Importer, make_legacy: Make, tmp_path: Path
+) -> None:
+    old = make_legacy()
+    numbers = {name: old.user(name) for name in ("200", "201", "202", "203", "superadmin")}
+    file = tmp_path / "profiles.json"
+    lines = [
+        profile(numbers["200"], "200", m_emailAddress="a@example.com", m_imId="a"),
+        "",
+        profile(numbers["201"], "201", m_emailAddress="wrong", m_enabled=False),
+        profile(numbers["202"], "someone", m_emailAddress="b@example.com"),
+        profile(numbers["superadmin"], "superadmin", m_enabled=False),
+        json.dumps({"_id": {"$numberInt": str(numbers["203"])}, "m_emailAddress": "c@example.com"}),
+        profile(77, "gone"),
+    ]
+    file.write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    outcome = importer.run(old, mongo_export=file)
+    assert outcome.counts("user profiles") == (6, 4, 1, 2)
+    addresses = {name: system.user(name).get("emailAddress") for name in ("200", "202", "203")}
+    assert addresses == {"200": "a@example.com", "202": None, "203": "c@example.com"}
+    assert outcome.found("users") == [
+        ("202", "otherUser", "emailAddress"),
+        ("201", "disabled", "pin"),
+    ]
+    assert outcome.report["no_place"]["m_imId of user profiles"] == 1
+    assert not any("MongoDB" in each for each in outcome.report["warnings"])
+    assert log_in(system, "200", "4711") == 403
+    assert log_in(system, "201", "4711") == 401
+    assert log_in(system, "superadmin", "1234") == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[\n", b'[{"_id": "1"}]', b'{"_id": "1"', b'{"name": 1}', b'{"_id": "x"}', b'"', b"\xff"],
+)
+def test_what_is_no_export_of_mongodb_is_refused(
+    system: System, importer: Importer, make_legacy: Make, tmp_path: Path, content: bytes
+) -> None:
+    old = make_legacy()
+    old.user("200")
+    file = tmp_path / "profiles.json"
+    file.write_bytes(content)
+    before = system.dump()
+    with pytest.raises(SourceError, match=r"profiles\.json cannot be read: "):
+        importer.run(old, mongo_export=file)
+    assert system.dump() == before
+
+
+def test_an_export_of_mongodb_is_of_no_use_before_4_6(
+    importer: Importer, make_legacy: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "profiles.json"
+    file.touch()
+    with pytest.raises(SourceError, match="leave out --mongo-export"):
+        importer.run(make_legacy(LAST_TOKENS), mongo_export=file)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from tests.support.client import PIN
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -77,7 +79,6 @@ class Legacy:
     Args:
         url: of an empty database.
         version: of the schema.
-        domain: the name and the realm of the SIP domain.
     """
 
     def __init__(self, url: str, version: int = NEWEST) -> None:
@@ -154,13 +155,14 @@ class Legacy:
         settings: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> int:
-        """A user; unless something else is said, with PIN 4711 in the form of the release."""
+        """A user; without a ``pin`` with 4711, superadmin with that of all tests."""
         number = self.number()
         storage = self.storage() if settings is not None else None
         if storage is not None:
             self.settings(storage, settings or {})
-        pin = "4711" if self.version >= NEWEST else token(name, "4711")
-        values = {"pintoken": pin, "user_type": "C", "sip_password": f"secret{name}"} | fields
+        pin = str(fields.pop("pin", PIN if name == "superadmin" else "4711"))
+        kept = pin if self.version >= NEWEST else token(name, pin)
+        values = {"pintoken": kept, "user_type": "C", "sip_password": f"secret{name}"} | fields
         self.row("users", user_id=number, user_name=name, value_storage_id=storage, **values)
         for alias in aliases:
             self.row("user_alias", user_id=number, alias=alias)
@@ -208,23 +210,12 @@ class Legacy:
     ) -> int:
         """A call group; each ring is a user and the columns in which it differs."""
         number = self.number()
-        self.row(
-            "call_group",
-            call_group_id=number,
-            name=name,
-            extension=extension,
-            enabled=True,
-            **fields,
-        )
+        values = {"name": name, "extension": extension, "enabled": True} | fields
+        self.row("call_group", call_group_id=number, **values)
         for place, (user, more) in enumerate(rings):
-            values = {"position": place, "expiration": 10, "ring_type": "If no response"} | more
-            self.row(
-                "user_ring",
-                user_ring_id=self.number(),
-                call_group_id=number,
-                user_id=user,
-                **values,
-            )
+            ring = {"position": place, "expiration": 10, "ring_type": "If no response"} | more
+            owners = {"call_group_id": number, "user_id": user}
+            self.row("user_ring", user_ring_id=self.number(), **owners, **ring)
         return number
 
     def park_orbit(self, name: str | None, extension: str | None = None, **fields: Any) -> int:

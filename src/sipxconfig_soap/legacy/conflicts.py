@@ -53,10 +53,9 @@ def _settle_groups(run: Run, target: Target) -> None:
     """Who comes along enters a group that is there; its permission values stay as they are."""
     mine, values = staging.groups, staging.values
     for resource, grouped in GROUPINGS.items():
-        wanted = sa.select(mine.c.id, mine.c.name).where(
-            mine.c.kind == resource, mine.c.name.in_(sa.select(grouped.groups.c.name))
-        )
-        for row in run.staging.connection.execute(wanted).all():
+        there = mine.c.name.in_(sa.select(grouped.groups.c.name))
+        wanted = sa.select(mine.c.id, mine.c.name).where(mine.c.kind == resource, there)
+        for row in run.staging.connection.execute(wanted.order_by(mine.c.place)).all():
             if target.empty and row.name == ADMINISTRATORS:
                 continue
             entry = Entry(KINDS[resource], row.id, row.name)
@@ -110,7 +109,7 @@ def _refuse(
     explain: Callable[[sa.Row[Any]], tuple[Entry, Problem]],
 ) -> None:
     """Note rows as refused, and take them away."""
-    for piece in run.staging.rows(wanted):
+    for piece in run.staging.rows(wanted.order_by("id")):
         for row in piece:
             run.staging.refuse(*explain(row))
         gone = table.delete().where(among(table.c.id, [row.id for row in piece]))

@@ -91,10 +91,11 @@ def settle(run: Run, replaced: int | None) -> None:
 def _held_here(rank: int, replaced: int | None) -> sa.Select[Any]:
     """The values of one step that the target has already."""
     mine, there = staging.names, pool.names
-    taken = sa.exists().where(
-        there.c.value == mine.c.value, there.c.user_id.is_distinct_from(replaced)
-    )
-    return sa.select(mine.c.id, mine.c.entity, mine.c.value).where(mine.c.rank == rank, taken)
+    taken = sa.exists().where(there.c.value == mine.c.value)
+    if replaced is not None:
+        taken = taken.where(there.c.user_id.is_distinct_from(replaced))
+    held = sa.select(mine.c.id, mine.c.entity, mine.c.value).where(mine.c.rank == rank, taken)
+    return held.order_by(mine.c.id, mine.c.value)
 
 
 def _held_before(rank: int) -> sa.Select[Any]:
