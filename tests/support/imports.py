@@ -57,6 +57,7 @@ class Importer:
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
         self.settings = settings
+        self.quiet = Quiet()
 
     def run(self, legacy: Legacy, *, apply: bool = True, **options: Any) -> Outcome:
         """Import everything."""
@@ -64,7 +65,7 @@ class Importer:
             open_source(legacy.url) as source,
             self.database.engine.connect() as connection,
         ):
-            found = prepare(source, connection, self.settings, Options(**options), Quiet())
+            found = prepare(source, connection, self.settings, Options(**options), self.quiet)
             made_up = found.write(None) if apply else None
             text = io.StringIO()
             write_json(found.report, found.run, text)

@@ -59,7 +59,7 @@ _TABLES: dict[str, str] = {
     "line": "line_id int4 PRIMARY KEY, phone_id int4 NOT NULL, position int4, user_id int4,"
     " value_storage_id int4",
 }
-_NOT_IN: dict[int, set[str]] = {OLDEST: {"branch"}, LAST_TOKENS: set(), NEWEST: set()}
+_NOT_IN = {OLDEST: {"branch"}}
 _LATER = {
     "users": {LAST_TOKENS: "branch_id int4", NEWEST: "voicemail_pintoken varchar(255)"},
     "group_storage": {LAST_TOKENS: "branch_id int4"},
@@ -89,13 +89,13 @@ class Legacy:
         statements = [
             f"CREATE TABLE {name} ({columns})"
             for name, columns in _TABLES.items()
-            if name not in _NOT_IN[version]
+            if name not in _NOT_IN.get(version, ())
         ]
         for table, columns in _LATER.items():
             statements += [
                 f"ALTER TABLE {table} ADD COLUMN {column}"
                 for since, column in columns.items()
-                if version >= since and table not in _NOT_IN[version]
+                if version >= since and table not in _NOT_IN.get(version, ())
             ]
         self.execute(*statements)
         self.rows("version_history", [{"version": each} for each in range(9, version + 1)])

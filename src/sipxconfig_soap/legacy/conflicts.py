@@ -118,36 +118,29 @@ def _refuse(
 
 def _orphans(run: Run) -> None:
     """Take away what belongs to refused rows; rings and lines of refused users are noted."""
-    _drop(run, staging.rings, staging.rings.c.call_group, staging.call_groups.c.id)
-    _drop(run, staging.lines, staging.lines.c.phone, staging.phones.c.id)
-    for kind, table in {"rings": staging.rings, "lines": staging.lines}.items():
+    rings, lines, users = staging.rings, staging.lines, staging.users
+    members, values, groups = staging.members, staging.values, staging.groups
+    for table, owner in ((rings, rings.c.call_group), (lines, lines.c.phone)):
+        owners = staging.call_groups if table is rings else staging.phones
+        _drop(run, table, ~sa.exists().where(owners.c.id == owner))
+    for kind, table in {"rings": rings, "lines": lines}.items():
         unknown = sa.select(table.c.id, table.c.entity, table.c.user_name).where(
-            table.c.user_id.is_not(None),
-            table.c.user_id.not_in(sa.select(staging.users.c.id)),
+            table.c.user_id.is_not(None), ~sa.exists().where(users.c.id == table.c.user_id)
         )
 
         def explain(row: sa.Row[Any], kind: str = kind) -> tuple[Entry, Problem]:
             return Entry(kind, row.id, row.entity), errors.unknown_user("userName", row.user_name)
 
         _refuse(run, table, unknown, explain)
-    groups, members, values = staging.groups, staging.members, staging.values
-    for owners in (staging.users, staging.phones):
-        kind = "user" if owners is staging.users else "phone"
-        _drop(run, members, members.c.entity, owners.c.id, members.c.kind == kind)
-        known = sa.select(groups.c.id).where(groups.c.kind == kind)
-        gone = members.delete().where(members.c.kind == kind, members.c.group_id.not_in(known))
-        run.staging.connection.execute(gone)
-    _drop(run, values, values.c.owner, staging.users.c.id, values.c.kind == "user")
-    _drop(run, values, values.c.owner, groups.c.id, values.c.kind == "group")
+    for kind, entities in {"user": users, "phone": staging.phones}.items():
+        entity = sa.exists().where(entities.c.id == members.c.entity)
+        group = sa.exists().where(groups.c.id == members.c.group_id)
+        _drop(run, members, members.c.kind == kind, ~sa.and_(entity, group))
+    for kind, owners in {"user": users, "group": groups}.items():
+        owner_there = sa.exists().where(owners.c.id == values.c.owner)
+        _drop(run, values, values.c.kind == kind, ~owner_there)
 
 
-def _drop(
-    run: Run,
-    table: sa.Table,
-    owner: sa.Column[int],
-    owners: sa.Column[int],
-    *where: sa.ColumnElement[bool],
-) -> None:
-    """Take away the rows whose owner is not taken over."""
-    gone = table.delete().where(*where, owner.not_in(sa.select(owners)))
-    run.staging.connection.execute(gone)
+def _drop(run: Run, table: sa.Table, *where: sa.ColumnElement[bool]) -> None:
+    """Take rows away that need not be noted: what they belong to is."""
+    run.staging.connection.execute(table.delete().where(*where))
