@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -139,6 +141,18 @@ def test_every_plugin_keeps_external_lines_somewhere(
             voice_mail="*97" if paths.voice_mail else None,
         ),
     )
+
+
+def test_the_specification_has_the_paths_of_the_code() -> None:
+    page = Path(__file__).parents[1] / "docs" / "spec" / "migration.md"
+    text = page.read_text(encoding="utf-8")
+    table = text[text.index("## 6.") : text.index("## 7.")]
+    rows = {row.split("|")[1].strip(): row for row in table.splitlines() if row[:2] == "| "}
+    for family, paths in PATHS.items():
+        told = re.findall("`([^`]{2,})`", rows.pop(family))
+        columns = (paths.user_id, paths.display_name, paths.password, paths.server, paths.port)
+        assert told == [path for column in (*columns, paths.voice_mail) for path in column]
+    assert set(rows) == {"family", "---"}
 
 
 SERVERS = {

@@ -1,4 +1,4 @@
-"""What can be said of rows only beside others, and beside what the target has (migration.md §4)."""
+"""What can be said of rows only beside others, and beside what the target has (migration.md §9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An import from its beginning to its end (migration.md §4)."""
+"""An import from its beginning to its end (migration.md §9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one pool of names and extensions: who gets a value that several have (migration.md §4).
+"""The one pool of names and extensions: who gets a value that several have (migration.md §9).
 
 A userName comes first, then what call groups and park orbits are called, then their extensions, and
 an alias last, since its user can be reached without it.

@@ -1,4 +1,4 @@
-"""Writing what is taken over, from the temporary tables into the real ones (migration.md §4)."""
+"""Writing what is taken over, from the temporary tables into the real ones (migration.md §9)."""
 
 from __future__ import annotations
 
