@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.imports import Importer
 from tests.support.legacy import LAST_TOKENS, NEWEST, OLDEST
-from tests.support.system import MAC, System
+from tests.support.system import LONGEST, MAC, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,16 +83,20 @@ def test_rings_that_cannot_be_are_refused(
         (ann, {"expiration": None, "position": None}),
     )
     old.call_group(" ", "501", (ann, {}))
+    # A name that is as long as it may be, and the report says more than that.
+    long = old.user("u" * LONGEST, sip_password="s")
+    old.call_group("x" * LONGEST, None, (long, {"expiration": -1}))
     outcome = importer.run(old)
     assert outcome.found("rings") == [
-        ("sales, 200", "unknownRingType", "type"),
+        ("sales, 200", "required", "type"),
         ("sales, 200", "unknownRingType", "type"),
         ("sales, 200", "invalidValue", "expiration"),
+        (f"{'x' * LONGEST}, {'u' * LONGEST}", "invalidValue", "expiration"),
         ("sales, two words", "unknownUser", "userName"),
     ]
-    assert outcome.counts("rings") == (6, 1, 0, 5)
+    assert outcome.counts("rings") == (7, 1, 0, 6)
     assert outcome.found("call groups") == [(" ", "required", "name")]
-    (group,) = system.do("getCallGroups")
+    group, _ = system.do("getCallGroups")
     assert [ring["userName"] for ring in group["rings"]] == ["200"]
 
 
@@ -163,6 +167,31 @@ def test_who_gets_a_name_that_several_have(
     groups = {group["name"]: group.get("extension") for group in system.do("getCallGroups")}
     assert groups == {"sales": "500", "own": "own", "late": None}
     assert [orbit["name"] for orbit in system.do("getParkOrbits")] == ["orbit"]
+
+
+def test_a_text_that_is_too_long_is_left_out_alone(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy()
+    old.execute(
+        "ALTER TABLE call_group ALTER description TYPE text",
+        "ALTER TABLE users ALTER first_name TYPE text, ALTER pintoken TYPE text",
+        "ALTER TABLE users ALTER user_name TYPE text",
+    )
+    too_long = "x" * (LONGEST + 1)
+    old.call_group("sales", "500", description=too_long)
+    old.user("200", first_name=too_long, last_name="Last", pintoken=too_long)
+    old.user(too_long, sip_password=None)
+    outcome = importer.run(old)
+    assert outcome.found("call groups") == [("sales", "tooLong", "description")]
+    assert outcome.found("users") == [
+        ("200", "tooLong", "firstName"),
+        ("200", "noPin", "pin"),
+        (too_long, "tooLong", "userName"),
+    ]
+    assert system.do("getCallGroups") == [{"name": "sales", "extension": "500", "enabled": "true"}]
+    user = system.user("200")
+    assert (user.get("firstName"), user["lastName"]) == (None, "Last")
 
 
 def test_reserved_names_are_nobodys(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import InternalError
+from sqlalchemy.exc import InternalError, OperationalError
 
 from sipxconfig_soap.legacy.source import SourceError, open_source
 from sipxconfig_soap.legacy.target import NotEmpty
@@ -77,8 +77,11 @@ def test_an_unknown_release_is_refused(make_legacy: Make, version: int | None) -
 
 def test_a_part_of_a_sipxconfig_is_refused(make_legacy: Make) -> None:
     old = make_legacy()
-    old.execute("DROP TABLE line", "DROP TABLE user_ring")
-    assert refusal(old.url) == "The source is not complete: there is no table line, user_ring."
+    old.execute("DROP TABLE phone_group", "ALTER TABLE users DROP COLUMN pintoken")
+    assert refusal(old.url) == (
+        "The source is not complete: there is no users.pintoken, phone_group.phone_id,"
+        " phone_group.group_id."
+    )
 
 
 def test_a_source_that_cannot_be_reached_is_told_without_its_password(make_legacy: Make) -> None:
@@ -140,6 +143,29 @@ def test_a_source_that_is_lost_in_the_middle_changes_nothing(
 
     importer.quiet.track = cut  # type: ignore[method-assign, assignment]
     with pytest.raises(SourceError, match="cannot be read: "):
+        importer.run(old)
+    assert system.dump() == before
+
+
+def test_a_target_that_is_lost_in_the_middle_is_as_it_was(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy()
+    old.user("200")
+    before = system.dump()
+    run = importer.quiet.track
+
+    def cut(items: object, what: str, total: int) -> object:
+        if what == "Writing":
+            with importer.database.engine.connect() as connection:
+                connection.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND state = 'idle in transaction'"
+                )
+        return run(items, what, total)  # type: ignore[arg-type]
+
+    importer.quiet.track = cut  # type: ignore[method-assign, assignment]
+    with pytest.raises(OperationalError):
         importer.run(old)
     assert system.dump() == before
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from sipxconfig_soap.legacy.source import SourceError
 from tests.support.imports import Importer
-from tests.support.legacy import LAST_TOKENS, NEWEST, OLDEST, token
+from tests.support.legacy import DOMAIN, LAST_TOKENS, NEWEST, OLDEST, token
 from tests.support.system import LONGEST, System
 
 if TYPE_CHECKING:
@@ -336,62 +335,80 @@ def test_a_label_stays_as_long_as_texts_may_be(
     assert found["label"] == "x" * (LONGEST - 9) + " (perm_2)"
 
 
-def profile(number: int, name: str, **fields: Any) -> str:
-    return json.dumps({"_id": str(number), "m_userName": name, **fields})
+def test_what_an_early_release_has_not_is_not_missed(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy(OLDEST)
+    user = old.user("200")
+    old.user("~~tp~peer", user_type="I")
+    old.line(old.phone("0004f2000001"), user)
+    old.execute(
+        "ALTER TABLE users DROP COLUMN user_type, DROP COLUMN address_book_entry_id",
+        "ALTER TABLE phone DROP COLUMN bean_id, DROP COLUMN device_version_id",
+        "ALTER TABLE domain DROP COLUMN sip_realm",
+        "DROP TABLE domain_alias",
+        f"UPDATE users SET pintoken = '{token('200', '4711', DOMAIN)}' WHERE user_id = {user}",
+    )
+    outcome = importer.run(old)
+    assert outcome.counts("users") == (2, 1, 0, 1)
+    assert outcome.found("users") == [("~~tp~peer", "reservedName", "userName")]
+    assert outcome.report["source"]["realm"] == DOMAIN
+    assert log_in(system, "200", "4711") == 403
+    assert system.line_users("0004f2000001") == ["200"]
 
 
-def test_addresses_come_from_the_export_of_mongodb(
+def test_a_source_without_domain_leaves_the_realm_to_the_settings(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    old = make_legacy(LAST_TOKENS)
+    old.user("200", pintoken=token("200", "4711", "example.org"))
+    old.execute("DELETE FROM domain")
+    outcome = importer.run(old)
+    assert outcome.report["warnings"] == ["The source names no SIP domain."]
+    assert log_in(system, "200", "4711") == 403
+
+
+def test_what_no_answer_can_hold_is_left_out(
     system: System, importer: Importer, make_legacy: Make, tmp_path: Path
 ) -> None:
     old = make_legacy()
-    numbers = {name: old.user(name) for name in ("200", "201", "202", "203", "superadmin")}
+    bad = "a\x0b\ufffe\x1fb"
+    group = old.group(bad)
+    old.row("permission", permission_id=1, label=bad, description=bad, default_value=True)
+    user = old.user("200", groups=[group], first_name=bad, sip_password="x\ufffe")
+    old.call_group(bad, None, (user, {}), description=bad)
+    old.park_orbit(bad + "2", None, description=bad, music=bad)
+    old.phone("0004f2000001", description=bad)
     file = tmp_path / "profiles.json"
-    lines = [
-        profile(numbers["200"], "200", m_emailAddress="a@example.com", m_imId="a"),
-        "",
-        profile(numbers["201"], "201", m_emailAddress="wrong", m_enabled=False),
-        profile(numbers["202"], "someone", m_emailAddress="b@example.com"),
-        profile(numbers["superadmin"], "superadmin", m_enabled=False),
-        json.dumps({"_id": {"$numberInt": str(numbers["203"])}, "m_emailAddress": "c@example.com"}),
-        profile(77, "gone"),
-    ]
-    file.write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    address = r'"m_emailAddress": "j\ud800@example.com"'
+    file.write_text(f'{{"_id": "{user}", {address}, "m_x\\udfff": 1}}')
     outcome = importer.run(old, mongo_export=file)
-    assert outcome.counts("user profiles") == (6, 4, 1, 2)
-    addresses = {name: system.user(name).get("emailAddress") for name in ("200", "202", "203")}
-    assert addresses == {"200": "a@example.com", "202": None, "203": "c@example.com"}
     assert outcome.found("users") == [
-        ("202", "otherUser", "emailAddress"),
-        ("201", "disabled", "pin"),
+        ("200", "illegible", "firstName"),
+        ("200", "illegible", "sipPassword"),
+        ("200", "madeUp", "sipPassword"),
     ]
-    assert outcome.report["no_place"]["m_imId of user profiles"] == 1
-    assert not any("MongoDB" in each for each in outcome.report["warnings"])
-    assert log_in(system, "200", "4711") == 403
-    assert log_in(system, "201", "4711") == 401
-    assert log_in(system, "superadmin", "1234") == 200
+    found = system.user("200")
+    assert (found["firstName"], found["groups"]) == ("ab", ["ab"])
+    assert found["emailAddress"] == "j@example.com"
+    assert len(found["sipPassword"]) == 12
+    (permission,) = system.do("findPermission", search={"byName": "perm_1"})
+    assert (permission["label"], permission["description"]) == ("ab", "ab")
+    assert [each["name"] for each in system.do("getCallGroups")] == ["ab"]
+    assert [each["music"] for each in system.do("getParkOrbits")] == ["ab"]
+    assert system.phone("0004f2000001")["description"] == "ab"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"[\n", b'[{"_id": "1"}]', b'{"_id": "1"', b'{"name": 1}', b'{"_id": "x"}', b'"', b"\xff"],
-)
-def test_what_is_no_export_of_mongodb_is_refused(
-    system: System, importer: Importer, make_legacy: Make, tmp_path: Path, content: bytes
+def test_superadmins_names_here_are_in_the_way_if_it_stays(
+    system: System, importer: Importer, make_legacy: Make
 ) -> None:
+    system.edit_user("superadmin", aliases="200 boss")
     old = make_legacy()
-    old.user("200")
-    file = tmp_path / "profiles.json"
-    file.write_bytes(content)
-    before = system.dump()
-    with pytest.raises(SourceError, match=r"profiles\.json cannot be read: "):
-        importer.run(old, mongo_export=file)
-    assert system.dump() == before
-
-
-def test_an_export_of_mongodb_is_of_no_use_before_4_6(
-    importer: Importer, make_legacy: Make, tmp_path: Path
-) -> None:
-    file = tmp_path / "profiles.json"
-    file.touch()
-    with pytest.raises(SourceError, match="leave out --mongo-export"):
-        importer.run(make_legacy(LAST_TOKENS), mongo_export=file)
+    old.user("200", "boss")
+    outcome = importer.run(old, apply=False)
+    assert outcome.found("users") == [("200", "nameInUse", "userName")]
+    old.user("superadmin")
+    outcome = importer.run(old)
+    assert outcome.counts("users") == (2, 2, 0, 0)
+    assert "aliases" not in system.user("superadmin")
+    assert system.user("200")["aliases"] == ["boss"]

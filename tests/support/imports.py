@@ -66,7 +66,7 @@ class Importer:
             self.database.engine.connect() as connection,
         ):
             found = prepare(source, connection, self.settings, Options(**options), self.quiet)
-            made_up = found.write(None) if apply else None
+            made_up = found.write() if apply else None
             text = io.StringIO()
             write_json(found.report, found.run, text)
             if apply:

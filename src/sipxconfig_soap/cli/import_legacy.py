@@ -83,7 +83,7 @@ def import_legacy(
         found = prepare(opened, connection, settings, Options(**chosen), _Progress())
         _show(found)
         if apply:
-            made_up = found.write(settings.admin_pin)
+            made_up = found.write()
         if file is not None:
             write_json(found.report, found.run, file)
             file.flush()

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sipxconfig_soap import errors
 from sipxconfig_soap.domain import phone_tables
 from sipxconfig_soap.domain.accounts import ADMINISTRATORS
+from sipxconfig_soap.domain.permissions import SUPERADMIN
 from sipxconfig_soap.domain.tables import among
 from sipxconfig_soap.legacy import names, staging
 from sipxconfig_soap.legacy.groups import KINDS
@@ -28,7 +29,9 @@ _SERIAL = sa.func.lower(staging.phones.c.serial_number)
 def settle(run: Run, target: Target) -> None:
     """Refuse what is in the way of something else, and what belongs to refused rows."""
     run.staging.analyze()
-    names.settle(run, target.superadmin if target.empty else None)
+    comes = staging.users.c.user_name == SUPERADMIN
+    replaces = target.empty and run.staging.count(staging.users, comes) > 0
+    names.settle(run, target.superadmin if replaces else None)
     _settle_groups(run, target)
     for mine, theirs in (
         (_SERIAL, phone_tables.serial_key),

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from sipxconfig_soap import errors
 from sipxconfig_soap.domain import call_groups, extensions, park_orbits, pool
-from sipxconfig_soap.domain.properties import clean_all, column_values
+from sipxconfig_soap.domain.properties import Text, clean_all, column_values
 from sipxconfig_soap.errors import Problems
 from sipxconfig_soap.legacy import names, staging
 from sipxconfig_soap.legacy.staging import Entry
@@ -72,14 +71,18 @@ def _judged(
 ) -> Iterator[tuple[int, dict[str, Any], list[dict[str, Any]]]]:
     """The id, the cleaned values and the names of each entity that is not refused."""
     for row in run.read(kind, wanted):
+        entry = Entry(kind, row.id, row.name or "")
         sent = {name: getattr(row, name) for name in properties}
+        texts = [name for name, each in properties.items() if isinstance(each, Text)]
+        sent = run.legible(entry, sent, *texts)
         work = run.work()
         cleaned = clean_all(properties, sent, work.problems)
         claims = extensions.claims_of(cleaned, sent)
         pool.check_reserved(work, claims)
-        if run.accepts(Entry(kind, row.id, row.name or ""), work.problems, ["name"]):
-            free = [each for each in claims if not work.problems or each.kind == pool.NAME]
-            yield row.id, cleaned, names.rows_of(owner, row.id, cleaned["name"], free)
+        if run.accepts(entry, work.problems, ["name"]):
+            unfit = {each.field for each in work.problems.found}
+            fit = [each for each in claims if each.kind not in unfit]
+            yield row.id, cleaned, names.rows_of(owner, row.id, cleaned["name"], fit)
 
 
 def _rings(run: Run) -> Iterator[dict[str, Any]]:
@@ -101,10 +104,8 @@ def _rings(run: Run) -> Iterator[dict[str, Any]]:
         for position, row in enumerate(rows):
             entity = f"{row.group_name or ''}, {row.user_name}"
             problems = Problems()
-            kind = RING_TYPES.get(row.ring_type)
-            if kind is None:
-                problems.add(errors.unknown_ring_type("type", row.ring_type or ""))
-            sent = {"type": kind or call_groups.DELAYED, "expiration": row.expiration}
+            kind = RING_TYPES.get(row.ring_type, row.ring_type)
+            sent = {"type": kind, "expiration": row.expiration}
             made = call_groups.ring_columns(sent, problems)
             entry = Entry(RINGS, row.user_ring_id, entity)
             if run.accepts(entry, problems, ["type", "expiration"]):

@@ -49,10 +49,11 @@ def stage(run: Run) -> None:
 def _named(run: Run, kind: str, wanted: sa.Select[Any]) -> Iterator[dict[str, Any]]:
     for row_id, name in run.read(kind, wanted):
         problems = Problems()
-        kept = _NAME.clean(name, problems)
         entry = Entry(kind, row_id, name or "")
+        sent = run.legible(entry, {"name": name}, "name")["name"]
+        kept = _NAME.clean(sent, problems)
         if run.accepts(entry, problems, ["name"]):
-            if kept != name:
+            if kept != sent:
                 sentence = f"name '{name}' loses the white space at its ends."
                 run.staging.change(entry, "trimmed", "name", sentence)
             yield {"id": row_id, "name": kept}

@@ -64,20 +64,15 @@ class Import:
     target: target.Target
     report: Report
 
-    def write(self, admin_pin: str | None) -> str | None:
+    def write(self) -> str | None:
         """Hash the PINs and write everything; the caller commits.
-
-        Args:
-            admin_pin: superadmin's PIN if that user is created and the source has none for it.
 
         Returns:
             The PIN of superadmin if one was made up, to be shown once; else None.
         """
         self.report.pins = pins.stage(self.run)
         queue_profiles = self.options.queue_profiles
-        made_up = target.write(
-            self.run, self.target, admin_pin=admin_pin, queue_profiles=queue_profiles
-        )
+        made_up = target.write(self.run, self.target, queue_profiles=queue_profiles)
         self.report.applied = True
         return made_up
 
@@ -89,7 +84,9 @@ def prepare(
     options: Options,
     progress: Progress,
 ) -> Import:
-    """Read a source and judge what it has; nothing but temporary tables is written.
+    """Read a source and judge what it has.
+
+    Nothing is written but temporary tables, and what every system has where that is missing.
 
     Args:
         source: to be read.
@@ -109,13 +106,13 @@ def prepare(
             " leave out --mongo-export."
         )
     connection.exec_driver_sql("SET LOCAL statement_timeout TO 0")
-    found = target.look_at(connection, merge=options.merge)
+    found = target.look_at(connection, merge=options.merge, admin_pin=settings.admin_pin)
     domain = source.domain()
     run = Run(source, domain, Staging(connection), Rules.from_settings(settings), progress)
-    for stage in (groups.stage, permissions.stage, users.stage, groups.stage_members):
-        stage(run)
-    for stage in (extensions.stage, phones.stage, leftovers.count):
-        stage(run)
+    for module in (groups, permissions, users, extensions, phones):
+        module.stage(run)
+    groups.stage_members(run)
+    leftovers.count(run)
     if export is not None:
         profiles.stage(run, export)
     conflicts.settle(run, found)

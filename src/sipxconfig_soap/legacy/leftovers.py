@@ -14,7 +14,7 @@ from sipxconfig_soap.legacy.source import NEEDED
 if TYPE_CHECKING:
     from sipxconfig_soap.legacy.run import Run
 
-_READ = NEEDED | {"branch", "domain_alias", "address_book_entry"}
+_READ = NEEDED.keys() | {"branch", "domain_alias", "address_book_entry"}
 _OF_THE_SYSTEM = frozenset(
     {
         *("value_storage", "group_weight", "patch", "setup", "initialization_task", "address"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap import errors
-from sipxconfig_soap.domain.permissions import BUILT_IN, PROPERTIES, permissions
+from sipxconfig_soap.domain.permissions import PROPERTIES, permissions
 from sipxconfig_soap.domain.properties import clean_all
 from sipxconfig_soap.domain.tables import TEXT_LIMIT
 from sipxconfig_soap.errors import Problems
@@ -32,8 +32,9 @@ _WORDS = {"ENABLE": True, "DISABLE": False}
 def stage(run: Run) -> None:
     """Take over custom permissions with their numbers, then the values of users and groups."""
     run.staging.put(staging.permissions, _permissions(run))
-    known = {name for name, _type, _default in BUILT_IN}
-    known.update(run.staging.connection.execute(sa.select(staging.permissions.c.name)).scalars())
+    built_in = sa.select(permissions.c.name).where(permissions.c.built_in)
+    names = sa.union(built_in, sa.select(staging.permissions.c.name))
+    known = set(run.staging.connection.execute(names).scalars())
     users, storage = run.source.table("users"), run.source.table("group_storage")
     of_users = (users, users.c.value_storage_id, users.c.user_id, users.c.user_name)
     run.staging.put(staging.values, _values(run, "user", known, *of_users, is_person(run, users)))
@@ -45,7 +46,7 @@ def stage(run: Run) -> None:
 def _permissions(run: Run) -> Iterator[dict[str, Any]]:
     known = run.staging.connection.execute(sa.select(permissions.c.name, permissions.c.label)).all()
     there = {row.name: row.label for row in known}
-    labels = {name for name, _type, _default in BUILT_IN} | set(there.values())
+    labels = set(there.values())
     old = run.source.table("permission")
     wanted = sa.select(
         old.c.permission_id, old.c.label, old.c.description, old.c.default_value
@@ -55,6 +56,7 @@ def _permissions(run: Run) -> Iterator[dict[str, Any]]:
         entry = Entry(PERMISSIONS, number, label or name)
         problems = Problems()
         sent = {"label": label, "description": description, "defaultValue": default}
+        sent = run.legible(entry, sent, "label", "description")
         cleaned = clean_all(PROPERTIES, sent, problems)
         own = cleaned["label"]
         run.accepts(entry, problems, ())

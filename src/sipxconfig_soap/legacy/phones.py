@@ -90,7 +90,7 @@ def _phone(run: Run, entry: Entry, row: sa.Row[Any], model_id: str) -> dict[str,
         "description": row.description,
         "deviceVersion": version,
     }
-    cleaned = clean_all(PROPERTIES, sent, problems)
+    cleaned = clean_all(PROPERTIES, run.legible(entry, sent, "description"), problems)
     serial: dict[str, str] = {}
     if model is not None and cleaned["serialNumber"] is not None:
         serial = serial_columns(model, cleaned["serialNumber"])
@@ -176,8 +176,10 @@ def _external_line(run: Run, line_id: int, rows: list[sa.Row[Any]]) -> dict[str,
     of_line = {row.path: row.value for row in rows if row.own}
     of_phone = {row.path: row.value for row in rows if row.own is False}
     problems = Problems()
-    made = external_row(properties_of(model.family, of_line, of_phone), problems)
     entry = Entry(LINES, line_id, first.serial_number)
+    sent = properties_of(model.family, of_line, of_phone)
+    sent = run.legible(entry, sent, "displayName", "password", "voiceMail")
+    made = external_row(sent, problems)
     if not run.accepts(entry, problems, ["userId", "registrationServer"]):
         return None
     return {

@@ -43,6 +43,8 @@ def form_of(kept: str | None, user_name: str, realm: str, *, clear: bool) -> tup
         return TOKEN, ""
     if not clear:
         return None, "The PIN is neither clear nor a token: nobody could log in with it."
+    if len(kept) > pins.PIN_LIMIT:
+        return None, f"The PIN is longer than {pins.PIN_LIMIT} characters: there will be none."
     return CLEAR, ""
 
 

@@ -13,6 +13,7 @@ from sipxconfig_soap.errors import Problems
 from sipxconfig_soap.legacy import staging
 from sipxconfig_soap.legacy.source import SourceError
 from sipxconfig_soap.legacy.staging import Entry
+from sipxconfig_soap.values import NOT_XML
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,7 +56,7 @@ def _profiles(run: Run, lines: Iterable[str], path: Path) -> Iterator[dict[str, 
         run.staging.read[PROFILES] += 1
         for name, value in profile.items():
             if name.startswith("m_") and value and name not in _USED | _OF_THE_SYSTEM:
-                run.staging.no_place[f"{name} of user profiles"] += 1
+                run.staging.no_place[f"{_text(name)} of user profiles"] += 1
         problems = Problems()
         user_name = _text(profile.get("m_userName"))
         address = PROPERTIES["emailAddress"].clean(  # type: ignore[union-attr]
@@ -64,7 +65,7 @@ def _profiles(run: Run, lines: Iterable[str], path: Path) -> Iterator[dict[str, 
         run.accepts(Entry(PROFILES, user_id, user_name or ""), problems, ())
         yield {
             "user_id": user_id,
-            "user_name": user_name and user_name[:255],
+            "user_name": user_name,
             "email_address": address,
             "enabled": profile.get("m_enabled") is not False,
         }
@@ -78,7 +79,7 @@ def _number(key: Any) -> int:
 
 
 def _text(value: Any) -> str | None:
-    return value.replace("\0", "") if isinstance(value, str) else None
+    return NOT_XML.sub("", value) if isinstance(value, str) else None
 
 
 def settle(run: Run) -> None:

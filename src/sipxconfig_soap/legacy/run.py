@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sipxconfig_soap.domain.work import Work
-from sipxconfig_soap.errors import Problems
+from sipxconfig_soap.errors import SECRET_FIELDS, Problems
+from sipxconfig_soap.values import NOT_XML
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -54,6 +55,19 @@ class Run:
         total = self.source.count(statement.order_by(None))
         self.staging.read[kind] += total
         return self.progress.track(self.source.rows(statement), f"Reading {kind}", total)
+
+    def legible(self, entry: Entry, sent: dict[str, Any], *names: str) -> dict[str, Any]:
+        """The same values, without characters that no answer could hold.
+
+        A text loses them, a secret is lost with them: it would be another one. Either is noted.
+        """
+        for name in names:
+            if sent[name] is not None and NOT_XML.search(sent[name]):
+                kept = None if name in SECRET_FIELDS else NOT_XML.sub("", sent[name])
+                sentence = f"{name} has characters that XML cannot hold. They are left out."
+                self.staging.change(entry, "illegible", name, sentence)
+                sent = sent | {name: kept}
+        return sent
 
     def accepts(self, entry: Entry, problems: Problems, needed: Collection[str]) -> bool:
         """Note what is wrong with a row, and say whether it is taken over.

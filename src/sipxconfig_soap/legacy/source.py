@@ -21,14 +21,23 @@ CLEAR_PINS = 13
 """From this version of the schema on PINs are kept in clear text, and e-mail addresses in MongoDB;
 before, PINs are tokens, and addresses are in the database."""
 
-NEEDED = frozenset(
-    {
-        *("version_history", "setting_value", "group_storage", "permission", "domain"),
-        *("users", "user_alias", "user_group", "call_group", "user_ring", "park_orbit"),
-        *("phone", "phone_group", "line"),
-    }
-)
-"""Tables that every release has; without them it is none, or a part of one."""
+NEEDED = {
+    "version_history": "version",
+    "setting_value": "value_storage_id path value",
+    "group_storage": "group_id name resource weight",
+    "permission": "permission_id label description default_value",
+    "domain": "domain_id name",
+    "users": "user_id user_name first_name last_name pintoken sip_password value_storage_id",
+    "user_alias": "user_id alias",
+    "user_group": "user_id group_id",
+    "call_group": "call_group_id name extension description enabled",
+    "user_ring": "user_ring_id call_group_id user_id position expiration ring_type",
+    "park_orbit": "park_orbit_id orbit_type name extension description enabled music",
+    "phone": "phone_id serial_number model_id description value_storage_id",
+    "phone_group": "phone_id group_id",
+    "line": "line_id phone_id position user_id value_storage_id",
+}
+"""Tables and columns that every release has; without them it is none, or a part of one."""
 
 PIECE = 1000
 """Rows that are fetched at a time."""
@@ -90,9 +99,14 @@ class Source:
     def _read_version(self) -> int:
         if "version_history" not in self.tables or "users" not in self.tables:
             raise SourceError("The source is not a database of sipXconfig.")
-        missing = ", ".join(sorted(NEEDED - self.tables.keys()))
+        missing = [
+            f"{table}.{column}"
+            for table, columns in NEEDED.items()
+            for column in columns.split()
+            if column not in self.tables.get(table, ())
+        ]
         if missing:
-            raise SourceError(f"The source is not complete: there is no table {missing}.")
+            raise SourceError(f"The source is not complete: there is no {', '.join(missing)}.")
         newest = sa.select(sa.func.max(self.table("version_history").c.version))
         ((version,),) = self.rows(newest)
         if version not in RELEASES:

@@ -42,6 +42,11 @@ def _key(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, index=True)
 
 
+def _words(name: str) -> sa.Column[str]:
+    """A text that only the report has."""
+    return sa.Column(name, sa.Text)
+
+
 def _flag(name: str) -> sa.Column[bool]:
     return sa.Column(name, sa.Boolean)
 
@@ -59,11 +64,11 @@ users = _table(
     *(text("sip_password"), text("email_address"), _number("branch"), _flag("has_pin")),
 )
 profiles = _table(
-    *("profiles", _key("user_id"), text("user_name"), text("email_address"), _flag("enabled")),
+    *("profiles", _key("user_id"), _words("user_name"), text("email_address"), _flag("enabled")),
 )
 pins = _table("pins", _key("user_id"), sa.Column("pin_hash", sa.Text))
 names = _table(
-    *("names", text("owner"), _key("id"), _number("rank"), text("kind"), text("entity")),
+    *("names", text("owner"), _key("id"), _number("rank"), text("kind"), _words("entity")),
     sa.Column("value", text_type(), index=True),
     *(text(each, limit=FOLDED_LIMIT) for each in ("folded", "first_name_folded")),
     text("last_name_folded", limit=FOLDED_LIMIT),
@@ -72,8 +77,8 @@ call_groups = _table(
     *("call_groups", _key("id"), text("name"), text("description"), _flag("enabled")),
 )
 rings = _table(
-    *("rings", _key("id"), _key("call_group"), _key("user_id"), text("user_name")),
-    *(_number("position"), text("type"), _number("expiration"), text("entity")),
+    *("rings", _key("id"), _key("call_group"), _key("user_id"), _words("user_name")),
+    *(_number("position"), text("type"), _number("expiration"), _words("entity")),
 )
 park_orbits = _table(
     *("park_orbits", _key("id"), text("name"), text("description"), _flag("enabled")),
@@ -84,15 +89,15 @@ phones = _table(
     *(text("device_version"), text("profile_file"), _number("max_lines")),
 )
 lines = _table(
-    *("lines", _key("id"), _key("phone"), text("entity"), _number("position")),
-    *(_key("user_id"), text("user_name"), text("external_user_id"), text("display_name")),
+    *("lines", _key("id"), _key("phone"), _words("entity"), _number("position")),
+    *(_key("user_id"), _words("user_name"), text("external_user_id"), text("display_name")),
     *(text("password"), text("registration_server"), text("voice_mail")),
 )
 findings = _table(
     "findings",
     *(sa.Column("number", sa.BigInteger, sa.Identity()), text("kind"), text("verdict")),
-    *(_number("id"), sa.Column("name", sa.Text), text("code"), text("field")),
-    sa.Column("sentence", sa.Text),
+    *(_number("id"), _words("name"), text("code"), text("field")),
+    _words("sentence"),
 )
 
 

@@ -41,19 +41,22 @@ class Target:
 
     Attributes:
         empty: whether there is nothing but what every new system has.
-        superadmin: id of that user, if there is one.
+        superadmin: id of that user.
+        made_up: its PIN if that was made up just now; else None.
     """
 
     empty: bool
-    superadmin: int | None
+    superadmin: int
+    made_up: str | None
 
 
-def look_at(connection: sa.Connection, *, merge: bool) -> Target:
-    """See whether there is room for an import.
+def look_at(connection: sa.Connection, *, merge: bool, admin_pin: str | None) -> Target:
+    """See whether there is room for an import; what every system has is created.
 
     Args:
         connection: to the target.
         merge: whether what is there may stay beside it.
+        admin_pin: superadmin's PIN if that user is created now; None to make one up.
 
     Raises:
         NotEmpty: it may not, and there is something.
@@ -82,23 +85,22 @@ def look_at(connection: sa.Connection, *, merge: bool) -> Target:
             " what is there."
         )
     known = sa.select(users.c.id).where(users.c.user_name == SUPERADMIN)
-    return Target(not held, connection.scalar(known))
+    made_up = accounts.bootstrap(connection, admin_pin=admin_pin)
+    return Target(not held, connection.execute(known).scalar_one(), made_up)
 
 
-def write(run: Run, target: Target, *, admin_pin: str | None, queue_profiles: bool) -> str | None:
+def write(run: Run, target: Target, *, queue_profiles: bool) -> str | None:
     """Write everything that is taken over, in the transaction of the staging.
 
     Args:
         run: the import, with its conflicts settled and its PINs hashed.
         target: as it was looked at.
-        admin_pin: superadmin's PIN if that user is created now and the source has none for it.
         queue_profiles: whether the profiles of the new phones are queued.
 
     Returns:
         The PIN of superadmin if one was made up, to be shown once; else None.
     """
     work = run.work()
-    made_up = accounts.bootstrap(work.connection, admin_pin=admin_pin)
     keeps_pin = _make_room(work) if target.empty else True
     steps: list[Callable[[Work], None]] = [
         *(_branches, _groups, _permissions, _users, _values, _call_groups, _park_orbits),
@@ -113,7 +115,7 @@ def write(run: Run, target: Target, *, admin_pin: str | None, queue_profiles: bo
     counts = ("users", staging.users), ("phones", staging.phones)
     entities = [f"{name}: {run.staging.count(table)}" for name, table in counts]
     audit.record_local(work.connection, "import-legacy", entities)
-    return made_up if keeps_pin else None
+    return target.made_up if keeps_pin else None
 
 
 def _make_room(work: Work) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain import pool
-from sipxconfig_soap.domain.pins import PIN_LIMIT
 from sipxconfig_soap.domain.properties import clean_all, column_values
 from sipxconfig_soap.domain.users import PROPERTIES, claims_of, new_sip_password, users
 from sipxconfig_soap.legacy import names, pins, staging
@@ -41,11 +40,12 @@ def _users(run: Run) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
         *(old.c.user_id, old.c.user_name, old.c.first_name, old.c.last_name, old.c.pintoken),
         *(old.c.sip_password, *(run.source.column(old, name) for name in optional)),
     )
+    key = run.source.column(old, "address_book_entry_id")
     if run.source.has_clear_pins or "address_book_entry" not in run.source.tables:
         wanted = wanted.add_columns(sa.null().label("email_address"))
     else:
         book = run.source.table("address_book_entry")
-        same = book.c.address_book_entry_id == old.c.address_book_entry_id
+        same = book.c.address_book_entry_id == key
         wanted = wanted.select_from(old.outerjoin(book, same)).add_columns(book.c.email_address)
     wanted = wanted.where(is_person(run, old)).order_by(old.c.user_id)
     for row in run.read(USERS, wanted):
@@ -68,6 +68,7 @@ def _user(run: Run, row: sa.Row[Any]) -> Iterator[tuple[dict[str, Any], list[dic
         "groups": (),
         "permissions": (),
     }
+    sent = run.legible(entry, sent, "firstName", "lastName", "sipPassword", "emailAddress")
     work = run.work()
     cleaned = clean_all(PROPERTIES, sent, work.problems)
     claims = claims_of(cleaned, sent)
@@ -90,10 +91,6 @@ def _has_pin(run: Run, entry: Entry, row: sa.Row[Any]) -> bool:
     form, why_none = pins.form_of(row.pintoken, row.user_name, realm, clear=clear)
     if form is None:
         run.staging.change(entry, "noPin", "pin", why_none)
-    elif len(row.pintoken) > PIN_LIMIT:
-        sentence = f"The PIN is longer than {PIN_LIMIT} characters: there will be none."
-        run.staging.change(entry, "noPin", "pin", sentence)
-        return False
     own, pin = row.voicemail_pintoken, row.pintoken or ""
     if own and form != pins.TOKEN and own.lower() != pins.md5(f"{row.user_name}:{pin}"):
         sentence = "A voicemail PIN of its own cannot be kept: the PIN counts for both."
