@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
 
 from sipxconfig_soap.legacy.source import SourceError, open_source
 from sipxconfig_soap.legacy.target import NotEmpty
@@ -168,6 +168,43 @@ def test_a_target_that_is_lost_in_the_middle_is_as_it_was(
     with pytest.raises(OperationalError):
         importer.run(old)
     assert system.dump() == before
+
+
+MEANWHILE = {
+    "user": "INSERT INTO users (user_name, sip_password) VALUES ('200', 'x');"
+    "INSERT INTO names (value, folded, kind, user_id)"
+    " SELECT '200', '200', 'userName', id FROM users WHERE user_name = '200'",
+    "phone": "INSERT INTO phones (serial_number, model_id, profile_file)"
+    f" VALUES ('{MAC}', 'polycom331', '{MAC}.cfg')",
+    "group": "INSERT INTO user_groups (name) VALUES ('g')",
+    "permission": "INSERT INTO permissions (name, label, default_value, type, built_in)"
+    " VALUES ('perm_7', 'Another', true, 'CALL', false)",
+}
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_what_somebody_adds_while_pins_are_hashed_stays_theirs(
+    system: System, importer: Importer, make_legacy: Make, what: str
+) -> None:
+    old = make_legacy()
+    old.row("permission", permission_id=7, label="Door", default_value=True)
+    group = old.group("g", permission__application__superadmin="ENABLE")
+    user = old.user("200", groups=[group])
+    old.line(old.phone(MAC), user)
+    before: list[object] = []
+    run = importer.quiet.track
+
+    def add(items: object, what_for: str, total: int) -> object:
+        if what_for == "Writing":
+            with importer.database.engine.begin() as connection:
+                connection.exec_driver_sql(MEANWHILE[what])
+            before.append(system.dump())
+        return run(items, what_for, total)  # type: ignore[arg-type]
+
+    importer.quiet.track = add  # type: ignore[method-assign, assignment]
+    with pytest.raises(IntegrityError):
+        importer.run(old, merge=True)
+    assert before == [system.dump()]
 
 
 def test_without_apply_nothing_is_changed(

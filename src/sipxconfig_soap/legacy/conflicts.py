@@ -64,9 +64,11 @@ def _settle_groups(run: Run, target: Target) -> None:
             entry = Entry(KINDS[resource], row.id, row.name)
             sentence = f"'{row.name}' is there already: it gets members, and stays as it is."
             run.staging.change(entry, "alreadyThere", "name", sentence)
-            of_group = (values.c.kind == "group", values.c.owner == row.id)
+            run.staging.connection.execute(
+                mine.update().where(mine.c.id == row.id), {"there": True}
+            )
             if resource == "user":
-                run.staging.connection.execute(values.delete().where(*of_group))
+                _drop(run, values, values.c.kind == "group", values.c.owner == row.id)
 
 
 def _phones_where(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:

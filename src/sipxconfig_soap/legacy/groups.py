@@ -42,7 +42,8 @@ def stage(run: Run) -> None:
         )
         rows = enumerate(_named(run, kind, wanted))
         run.staging.put(
-            staging.groups, ({**row, "kind": resource, "place": place} for place, row in rows)
+            staging.groups,
+            ({**row, "kind": resource, "place": place, "there": False} for place, row in rows),
         )
 
 

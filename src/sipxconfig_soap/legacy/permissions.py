@@ -77,6 +77,7 @@ def _permissions(run: Run) -> Iterator[dict[str, Any]]:
             "label": own,
             "description": cleaned["description"],
             "default_value": cleaned["defaultValue"],
+            "there": name in there,
         }
 
 

@@ -52,11 +52,13 @@ def _flag(name: str) -> sa.Column[bool]:
 
 
 branches = _table("branches", _key("id"), text("name"))
-groups = _table("groups", text("kind"), _key("id"), text("name"), _number("place"))
+groups = _table(
+    *("groups", text("kind"), _key("id"), text("name"), _number("place"), _flag("there")),
+)
 members = _table("members", text("kind"), _key("entity"), _number("group_id"))
 permissions = _table(
     *("permissions", _key("id"), text("name"), text("label"), text("description")),
-    _flag("default_value"),
+    *(_flag("default_value"), _flag("there")),
 )
 values = _table("values", text("kind"), _key("owner"), text("permission"), _flag("enabled"))
 users = _table(

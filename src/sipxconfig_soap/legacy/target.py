@@ -147,13 +147,19 @@ def _see_to_superadmin(work: Work) -> None:
     USER_GROUPS.join(work, list(work.execute(kept).scalars()), [ADMINISTRATORS])
 
 
-def _fill(work: Work, table: sa.Table, wanted: sa.Select[Any]) -> None:
-    """Insert the rows of a statement, whose columns are called like the table's.
+def _insert(work: Work, table: sa.Table, wanted: sa.Select[Any], *, once: bool = False) -> None:
+    """Insert the rows of a statement.
 
-    What is there already stays: the same group twice, but for white space, is one.
+    Args:
+        work: the import.
+        table: of the target.
+        wanted: selects columns that are called like the table's.
+        once: whether a row that is there already is passed over; otherwise it means that somebody
+            was quicker, and nothing is imported.
     """
     names = [column.name for column in wanted.selected_columns]
-    work.execute(insert(table).from_select(names, wanted).on_conflict_do_nothing())
+    new = insert(table).from_select(names, wanted)
+    work.execute(new.on_conflict_do_nothing() if once else new)
 
 
 def _named(table: sa.Table, place: sa.Column[int], *where: sa.ColumnElement[bool]) -> Any:
@@ -163,13 +169,14 @@ def _named(table: sa.Table, place: sa.Column[int], *where: sa.ColumnElement[bool
 
 
 def _branches(work: Work) -> None:
-    _fill(work, branches, _named(staging.branches, staging.branches.c.id))
+    _insert(work, branches, _named(staging.branches, staging.branches.c.id), once=True)
 
 
 def _groups(work: Work) -> None:
     mine = staging.groups
     for kind, grouped in GROUPINGS.items():
-        _fill(work, grouped.groups, _named(mine, mine.c.place, mine.c.kind == kind))
+        new = (mine.c.kind == kind, ~mine.c.there)
+        _insert(work, grouped.groups, _named(mine, mine.c.place, *new))
 
 
 def _permissions(work: Work) -> None:
@@ -177,7 +184,8 @@ def _permissions(work: Work) -> None:
     mine = staging.permissions
     columns = (mine.c.name, mine.c.label, mine.c.description, mine.c.default_value)
     more = (sa.literal(CALL).label("type"), sa.false().label("built_in"))
-    _fill(work, permissions, sa.select(*columns, *more).order_by(mine.c.id))
+    new = sa.select(*columns, *more).where(~mine.c.there)
+    _insert(work, permissions, new.order_by(mine.c.id))
     last = sa.table(numbers.name, sa.column("last_value"))
     highest = sa.select(sa.func.max(mine.c.id).label("number")).subquery()
     work.execute(
@@ -197,7 +205,7 @@ def _users(work: Work) -> None:
     )
     columns = (*(mine.c[name] for name in names), staging.pins.c.pin_hash)
     wanted = sa.select(*columns, branches.c.id.label("branch_id")).select_from(source)
-    _fill(work, users, wanted.order_by(mine.c.id))
+    _insert(work, users, wanted.order_by(mine.c.id))
     _names(work, "user_id", mine.join(users, users.c.user_name == mine.c.user_name), users)
 
 
@@ -222,8 +230,7 @@ def _names(work: Work, owner: str, source: sa.Join, made: sa.Table) -> None:
         .where(mine.c.owner == owner, sa.not_(again))
         .distinct()
     )
-    columns = [column.name for column in wanted.selected_columns]
-    work.execute(pool.names.insert().from_select(columns, wanted))
+    _insert(work, pool.names, wanted)
 
 
 def _members(work: Work) -> None:
@@ -241,7 +248,7 @@ def _members(work: Work) -> None:
             .join(grouped.groups, grouped.groups.c.name == group.c.name)
             .where(mine.c.kind == kind)
         )
-        _fill(work, grouped.members, wanted)
+        _insert(work, grouped.members, wanted, once=True)
 
 
 def _values(work: Work) -> None:
@@ -262,7 +269,7 @@ def _values(work: Work) -> None:
             .join(permissions, permissions.c.name == mine.c.permission)
             .where(mine.c.kind == kind)
         )
-        _fill(work, stored, wanted)
+        _insert(work, stored, wanted, once=True)
 
 
 def _pooled(work: Work, owner: str, mine: sa.Table, made: sa.Table) -> None:
@@ -275,7 +282,7 @@ def _pooled(work: Work, owner: str, mine: sa.Table, made: sa.Table) -> None:
         .label("extension")
     )
     columns = (column for column in mine.c if column.name != "id")
-    _fill(work, made, sa.select(*columns, extension).order_by(mine.c.id))
+    _insert(work, made, sa.select(*columns, extension).order_by(mine.c.id))
     _names(work, owner, mine.join(made, made.c.name == mine.c.name), made)
 
 
@@ -293,7 +300,7 @@ def _call_groups(work: Work) -> None:
         .join(users, users.c.user_name == staging.users.c.user_name)
         .order_by(mine.c.call_group, mine.c.position)
     )
-    _fill(work, rings, wanted)
+    _insert(work, rings, wanted)
 
 
 def _park_orbits(work: Work) -> None:
@@ -303,7 +310,7 @@ def _park_orbits(work: Work) -> None:
 def _phones(work: Work) -> None:
     mine = staging.phones
     names = ("serial_number", "model_id", "description", "device_version", "profile_file")
-    _fill(work, phones, sa.select(*(mine.c[name] for name in names)).order_by(mine.c.id))
+    _insert(work, phones, sa.select(*(mine.c[name] for name in names)).order_by(mine.c.id))
 
 
 def _lines(work: Work) -> None:
@@ -320,7 +327,7 @@ def _lines(work: Work) -> None:
         .outerjoin(users, users.c.user_name == user.c.user_name)
         .order_by(mine.c.phone, mine.c.position.asc().nulls_last(), mine.c.id)
     )
-    _fill(work, lines, wanted)
+    _insert(work, lines, wanted)
 
 
 def _queue(work: Work) -> None:
