@@ -75,7 +75,16 @@ def test_addresses_come_from_the_export_of_mongodb(
 
 @pytest.mark.parametrize(
     "content",
-    [b"[\n", b'[{"_id": "1"}]', b'{"_id": "1"', b'{"name": 1}', b'{"_id": "x"}', b'"', b"\xff"],
+    [
+        b"[\n",
+        b"[" * 100_000,
+        b'[{"_id": "1"}]',
+        b'{"_id": "1"',
+        b'{"name": 1}',
+        b'{"_id": "x"}',
+        b'"',
+        b"\xff",
+    ],
 )
 def test_what_is_no_export_of_mongodb_is_refused(
     system: System, importer: Importer, make_legacy: Make, tmp_path: Path, content: bytes

@@ -86,7 +86,7 @@ def test_users_log_in_with_their_old_pin(
     old.user("201")
     outcome = importer.run(old)
     form = "clear" if version == NEWEST else "token"
-    assert outcome.report["pins"] == {"clear": 0, "token": 0} | {form: 3}
+    assert outcome.report["pins"] == {"clear": 0, "token": 0, "none": 0} | {form: 3}
     for name, status in {"superadmin": 200, "200": 200, "201": 403}.items():
         assert log_in(system, name, "4712") == 401
         assert log_in(system, name, token(name, "4711")) == 401
@@ -102,7 +102,7 @@ def test_a_token_beside_clear_pins_is_one(
     old = make_legacy()
     old.user("200", pintoken=token("200", "4711").upper())
     old.user("201", pintoken="0815")
-    assert importer.run(old).report["pins"] == {"clear": 1, "token": 1}
+    assert importer.run(old).report["pins"] == {"clear": 1, "token": 1, "none": 0}
     assert log_in(system, "200", "4711") == 403
     assert log_in(system, "201", "0815") == 403
 

@@ -163,6 +163,8 @@ def _show(found: Import) -> None:
         for kind, n in report.kinds.items()
     ]
     print_rows(rows, columns)
+    forms = ", ".join(f"{form}: {number}" for form, number in report.pins.items())
+    click.echo(f"\nPINs of users {forms}.")
     for each in summaries(found.run, LISTED):
         click.echo(f"\n{each.verdict.capitalize()} {each.kind}, {each.code} ({each.number}):")
         for row in each.rows:
@@ -183,8 +185,7 @@ def _show_end(found: Import, made_up: str | None, path: Path | None) -> None:
     if not report.applied:
         click.echo(f"\n{UNCHANGED} --apply does it.")
         return
-    counts = ", ".join(f"{form}: {number}" for form, number in report.pins.items())
-    click.echo(f"\nAll of it is taken over. PINs {counts}.")
+    click.echo("\nAll of it is taken over.")
     if made_up is not None:
         click.echo(
             f"PIN of superadmin: {made_up}\nThe source has none; this one was made up just now and"

@@ -70,7 +70,7 @@ class Import:
         Returns:
             The PIN of superadmin if one was made up, to be shown once; else None.
         """
-        self.report.pins = pins.stage(self.run)
+        pins.stage(self.run)
         queue_profiles = self.options.queue_profiles
         made_up = target.write(self.run, self.target, queue_profiles=queue_profiles)
         self.report.applied = True

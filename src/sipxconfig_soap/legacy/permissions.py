@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -29,6 +29,17 @@ _CUSTOM = "perm_"
 _WORDS = {"ENABLE": True, "DISABLE": False}
 
 
+class _Owners(NamedTuple):
+    """Who has permission values: ``user`` or ``group``, their table, columns of it, and which."""
+
+    kind: str
+    table: sa.TableClause
+    storage: sa.ColumnElement[int]
+    id: sa.ColumnElement[int]
+    name: sa.ColumnElement[str]
+    counts: sa.ColumnElement[bool]
+
+
 def stage(run: Run) -> None:
     """Take over custom permissions with their numbers, then the values of users and groups."""
     run.staging.put(staging.permissions, _permissions(run))
@@ -36,11 +47,17 @@ def stage(run: Run) -> None:
     names = sa.union(built_in, sa.select(staging.permissions.c.name))
     known = set(run.staging.connection.execute(names).scalars())
     users, storage = run.source.table("users"), run.source.table("group_storage")
-    of_users = (users, users.c.value_storage_id, users.c.user_id, users.c.user_name)
-    run.staging.put(staging.values, _values(run, "user", known, *of_users, is_person(run, users)))
-    of_groups = (storage, storage.c.group_id, storage.c.group_id, storage.c.name)
-    of_user_group = storage.c.resource == "user"
-    run.staging.put(staging.values, _values(run, "group", known, *of_groups, of_user_group))
+    for owners in (
+        _Owners(
+            *("user", users, users.c.value_storage_id, users.c.user_id, users.c.user_name),
+            is_person(run, users),
+        ),
+        _Owners(
+            *("group", storage, storage.c.group_id, storage.c.group_id, storage.c.name),
+            storage.c.resource == "user",
+        ),
+    ):
+        run.staging.put(staging.values, _values(run, owners, known))
 
 
 def _permissions(run: Run) -> Iterator[dict[str, Any]]:
@@ -81,33 +98,16 @@ def _permissions(run: Run) -> Iterator[dict[str, Any]]:
         }
 
 
-def _values(
-    run: Run,
-    kind: str,
-    known: set[str],
-    owners: sa.TableClause,
-    storage_id: sa.ColumnElement[int],
-    *chosen: Any,
-) -> Iterator[dict[str, Any]]:
-    """Permission values; those of permissions that are no longer there are counted.
-
-    Args:
-        run: the import.
-        kind: of the owners, ``user`` or ``group``.
-        known: names of permissions.
-        owners: the table of the owners.
-        storage_id: its column that leads to the values.
-        chosen: the columns of an owner's id and name, and which owners count.
-    """
-    owner_id, owner_name, counts = chosen
+def _values(run: Run, owners: _Owners, known: set[str]) -> Iterator[dict[str, Any]]:
+    """Permission values; those of permissions that are not ``known``, by name, are counted."""
     value = run.source.table("setting_value")
     wanted = (
-        sa.select(owner_id, owner_name, value.c.path, value.c.value)
-        .join_from(owners, value, value.c.value_storage_id == storage_id)
-        .where(counts, value.c.path.like(f"{PATH}%"))
-        .order_by(owner_id, value.c.path)
+        sa.select(owners.id, owners.name, value.c.path, value.c.value)
+        .join_from(owners.table, value, value.c.value_storage_id == owners.storage)
+        .where(owners.counts, value.c.path.like(f"{PATH}%"))
+        .order_by(owners.id, value.c.path)
     )
-    for owner, owner_named, path, word in run.read(VALUES, wanted):
+    for owner, owner_name, path, word in run.read(VALUES, wanted):
         name = path.rpartition("/")[2]
         if name not in known:
             gone = "custom permissions that are gone" if name.startswith(_CUSTOM) else name
@@ -115,6 +115,6 @@ def _values(
             run.staging.read[VALUES] -= 1
         elif word not in _WORDS:
             problem = errors.invalid_value(path, word, "is neither ENABLE nor DISABLE")
-            run.staging.refuse(Entry(VALUES, owner, owner_named or ""), problem)
+            run.staging.refuse(Entry(VALUES, owner, owner_name or ""), problem)
         else:
-            yield {"kind": kind, "owner": owner, "permission": name, "enabled": _WORDS[word]}
+            yield {"kind": owners.kind, "owner": owner, "permission": name, "enabled": _WORDS[word]}

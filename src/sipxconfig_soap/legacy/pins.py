@@ -48,25 +48,29 @@ def form_of(kept: str | None, user_name: str, realm: str, *, clear: bool) -> tup
     return CLEAR, ""
 
 
-def stage(run: Run) -> dict[str, int]:
-    """Hash the PINs of all who are taken over; returns how many there were of each form.
+def count(run: Run) -> dict[str, int]:
+    """How many of those who are taken over have a PIN of which form, or none."""
+    form = staging.users.c.pin_form
+    wanted = {CLEAR: form == CLEAR, TOKEN: form == TOKEN, "none": form.is_(None)}
+    return {name: run.staging.count(staging.users, where) for name, where in wanted.items()}
+
+
+def stage(run: Run) -> None:
+    """Hash the PINs of all who are taken over.
 
     A token is kept inside a hash with the userName and realm that it was made with, and replaced at
     the first login (services.md §3).
     """
     users = staging.users
-    wanted = sa.select(users.c.id).where(users.c.has_pin).order_by(users.c.id)
-    total = run.staging.count(users, users.c.has_pin)
-    pieces = run.staging.rows(wanted)
+    has_one = users.c.pin_form.is_not(None)
+    pieces = run.staging.rows(sa.select(users.c.id).where(has_one).order_by(users.c.id))
     ids = (row.id for piece in pieces for row in piece)
-    counts = {CLEAR: 0, TOKEN: 0}
-    tracked = run.progress.track(ids, "Hashing PINs", total)
+    tracked = run.progress.track(ids, "Hashing PINs", run.staging.count(users, has_one))
     for piece in staging.pieces(tracked):
-        run.staging.put(staging.pins, _hashed(run, piece, counts))
-    return counts
+        run.staging.put(staging.pins, _hashed(run, piece))
 
 
-def _hashed(run: Run, ids: list[int], counts: dict[str, int]) -> Iterator[dict[str, object]]:
+def _hashed(run: Run, ids: list[int]) -> Iterator[dict[str, object]]:
     users = run.source.table("users")
     of_these = sa.select(users.c.user_id, users.c.user_name, users.c.pintoken).where(
         users.c.user_id.in_(ids)
@@ -77,8 +81,6 @@ def _hashed(run: Run, ids: list[int], counts: dict[str, int]) -> Iterator[dict[s
         row.pintoken.lower() if is_token else row.pintoken
         for row, is_token in zip(rows, tokens, strict=True)
     ]
-    realm = run.domain.realm or run.rules.realm
     for row, is_token, made in zip(rows, tokens, pins.hash_all(texts), strict=True):
-        counts[TOKEN if is_token else CLEAR] += 1
-        kept = pins.of_token(made, row.user_name, realm) if is_token else made
+        kept = pins.of_token(made, row.user_name, run.realm) if is_token else made
         yield {"user_id": row.user_id, "pin_hash": kept}

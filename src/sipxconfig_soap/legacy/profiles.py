@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain.permissions import SUPERADMIN
+from sipxconfig_soap.domain.properties import by_name, clean_all
 from sipxconfig_soap.domain.users import PROPERTIES
 from sipxconfig_soap.errors import Problems
 from sipxconfig_soap.legacy import staging
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sipxconfig_soap.legacy.run import Run
 
 PROFILES = "user profiles"
+
+_ADDRESS = by_name(PROPERTIES["emailAddress"])
 
 _USED = frozenset({"m_userName", "m_firstName", "m_lastName", "m_emailAddress", "m_enabled"})
 _OF_THE_SYSTEM = frozenset({"m_timestamp", "m_lastImportedDate"})
@@ -48,7 +51,7 @@ def _profiles(run: Run, lines: Iterable[str], path: Path) -> Iterator[dict[str, 
         try:
             profile = json.loads(line)
             user_id = _number(profile["_id"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise SourceError(
                 f"{path} cannot be read: line {number} is not a document of the collection"
                 " userProfile; export it by mongoexport, without --jsonArray and --pretty."
@@ -59,9 +62,8 @@ def _profiles(run: Run, lines: Iterable[str], path: Path) -> Iterator[dict[str, 
                 run.staging.no_place[f"{_text(name)} of user profiles"] += 1
         problems = Problems()
         user_name = _text(profile.get("m_userName"))
-        address = PROPERTIES["emailAddress"].clean(  # type: ignore[union-attr]
-            _text(profile.get("m_emailAddress")), problems
-        )
+        sent = {"emailAddress": _text(profile.get("m_emailAddress"))}
+        address = clean_all(_ADDRESS, sent, problems)["emailAddress"]
         run.accepts(Entry(PROFILES, user_id, user_name or ""), problems, ())
         yield {
             "user_id": user_id,
@@ -95,7 +97,7 @@ def settle(run: Run) -> None:
     disabled = sa.and_(same, ~profiles.c.enabled, users.c.user_name != SUPERADMIN)
     sentence = "The user is disabled, which cannot be kept: there will be no PIN."
     _note(run, disabled, "disabled", "pin", sentence)
-    execute(users.update().where(disabled).values(has_pin=False))
+    execute(users.update().where(disabled).values(pin_form=None))
 
 
 def _note(run: Run, which: sa.ColumnElement[bool], code: str, field: str, sentence: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain.pool import ALIAS
-from sipxconfig_soap.legacy import staging
+from sipxconfig_soap.legacy import pins, staging
 from sipxconfig_soap.legacy.staging import CHANGED
 
 if TYPE_CHECKING:
@@ -58,16 +58,16 @@ class Report:
         warnings: sentences on what should be seen to first.
         kinds: numbers by kind.
         no_place: how many there are of what cannot be kept, by its name.
+        pins: how many users have a PIN of which form in the source.
         applied: whether it has been done.
-        pins: how many PINs were hashed, by the form that they had; empty before.
     """
 
     source: dict[str, Any]
     warnings: list[str]
     kinds: dict[str, Counts]
     no_place: dict[str, int]
+    pins: dict[str, int]
     applied: bool = False
-    pins: dict[str, int] = field(default_factory=dict)
 
 
 def made(run: Run, warnings: list[str]) -> Report:
@@ -90,7 +90,7 @@ def made(run: Run, warnings: list[str]) -> Report:
         "aliases": list(run.domain.aliases),
     }
     no_place = {name: number for name, number in sorted(kept.no_place.items()) if number}
-    return Report(source, warnings, kinds, no_place)
+    return Report(source, warnings, kinds, no_place, pins.count(run))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,11 @@ class Run:
     rules: Rules
     progress: Progress
 
+    @property
+    def realm(self) -> str:
+        """What the source makes PIN tokens with."""
+        return self.domain.realm or self.rules.realm
+
     def work(self) -> Work:
         """What rules of the domain are given, for one row."""
         return Work(self.staging.connection, self.rules, Problems())

@@ -63,7 +63,7 @@ permissions = _table(
 values = _table("values", text("kind"), _key("owner"), text("permission"), _flag("enabled"))
 users = _table(
     *("users", _key("id"), text("user_name"), text("first_name"), text("last_name")),
-    *(text("sip_password"), text("email_address"), _number("branch"), _flag("has_pin")),
+    *(text("sip_password"), text("email_address"), _number("branch"), text("pin_form")),
 )
 profiles = _table(
     *("profiles", _key("user_id"), _words("user_name"), text("email_address"), _flag("enabled")),

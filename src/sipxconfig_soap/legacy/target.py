@@ -128,16 +128,18 @@ def _make_room(work: Work) -> bool:
     """
     new, groups = staging.users, staging.groups
     execute = work.execute
-    known = execute(sa.select(new.c.id, new.c.has_pin).where(new.c.user_name == SUPERADMIN)).first()
+    known = execute(
+        sa.select(new.c.id, new.c.pin_form).where(new.c.user_name == SUPERADMIN)
+    ).first()
     old = users.c.user_name == SUPERADMIN
     if known is not None:
-        if not known.has_pin:
+        if known.pin_form is None:
             pin = sa.select(sa.literal(known.id), users.c.pin_hash).where(old)
             execute(staging.pins.insert().from_select(["user_id", "pin_hash"], pin))
         execute(users.delete().where(old))
     mine = sa.select(groups.c.name).where(groups.c.kind == "user", groups.c.name == ADMINISTRATORS)
     execute(USER_GROUPS.groups.delete().where(USER_GROUPS.groups.c.name.in_(mine)))
-    return known is None or not known.has_pin
+    return known is None or known.pin_form is None
 
 
 def _see_to_superadmin(work: Work) -> None:

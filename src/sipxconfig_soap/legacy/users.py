@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain import pool
-from sipxconfig_soap.domain.properties import clean_all, column_values
+from sipxconfig_soap.domain.properties import by_name, clean_all, column_values
 from sipxconfig_soap.domain.users import PROPERTIES, claims_of, new_sip_password, users
 from sipxconfig_soap.legacy import names, pins, staging
 from sipxconfig_soap.legacy.groups import is_person
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sipxconfig_soap.legacy.run import Run
 
 USERS, ALIASES = "users", "aliases"
+
+_ALIASES = by_name(PROPERTIES["aliases"])
 
 
 def stage(run: Run) -> None:
@@ -80,22 +82,21 @@ def _user(run: Run, row: sa.Row[Any]) -> Iterator[tuple[dict[str, Any], list[dic
         sentence = "There is no sipPassword: a new one is made up."
         run.staging.change(entry, "madeUp", "sipPassword", sentence)
     stored = column_values(cleaned, users)
-    more = {"id": row.user_id, "branch": row.branch_id, "has_pin": _has_pin(run, entry, row)}
+    more = {"id": row.user_id, "branch": row.branch_id, "pin_form": _pin_form(run, entry, row)}
     yield stored | more, names.rows_of("user_id", row.user_id, cleaned["userName"], claims)
 
 
-def _has_pin(run: Run, entry: Entry, row: sa.Row[Any]) -> bool:
-    """Whether a user gets a PIN; who gets none, or another one for voicemail, is noted."""
-    realm = run.domain.realm or run.rules.realm
+def _pin_form(run: Run, entry: Entry, row: sa.Row[Any]) -> str | None:
+    """Which form a user's PIN has; who has none, or another one for voicemail, is noted."""
     clear = run.source.has_clear_pins
-    form, why_none = pins.form_of(row.pintoken, row.user_name, realm, clear=clear)
+    form, why_none = pins.form_of(row.pintoken, row.user_name, run.realm, clear=clear)
     if form is None:
         run.staging.change(entry, "noPin", "pin", why_none)
     own, pin = row.voicemail_pintoken, row.pintoken or ""
     if own and form != pins.TOKEN and own.lower() != pins.md5(f"{row.user_name}:{pin}"):
         sentence = "A voicemail PIN of its own cannot be kept: the PIN counts for both."
         run.staging.change(entry, "voicemailPin", "vmpin", sentence)
-    return form is not None
+    return form
 
 
 def _aliases(run: Run) -> Iterator[dict[str, Any]]:
@@ -108,7 +109,7 @@ def _aliases(run: Run) -> Iterator[dict[str, Any]]:
     )
     for user_id, user_name, text in run.read(ALIASES, wanted):
         work = run.work()
-        cleaned = {"aliases": PROPERTIES["aliases"].clean([text], work.problems)}  # type: ignore[union-attr]
+        cleaned = clean_all(_ALIASES, {"aliases": [text]}, work.problems)
         claims = claims_of(cleaned, {})
         pool.check_reserved(work, claims)
         if run.accepts(Entry(ALIASES, user_id, user_name), work.problems, ["aliases[0]"]):
