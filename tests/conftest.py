@@ -11,7 +11,8 @@ import os
 import shutil
 import signal
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,7 @@ from sipxconfig_soap.settings import Settings
 from tests.support.bare import WAIT_SECONDS, Bare
 from tests.support.cli import Cli
 from tests.support.client import PIN, Client
+from tests.support.legacy import NEWEST, Legacy
 from tests.support.pgbouncer import pgbouncer
 from tests.support.server import RunningServer, serve
 from tests.support.soap import Soap
@@ -200,6 +202,19 @@ def database(pool: Database, restore: str) -> Database:
     with pool.engine.begin() as connection:
         connection.exec_driver_sql(restore)
     return pool
+
+
+@pytest.fixture
+def make_legacy(postgres: EmbeddedPostgres, worker_id: str) -> Iterator[Callable[..., Legacy]]:
+    """Makes databases of an old sipXconfig, of the newest schema or another one."""
+    with ExitStack() as stack:
+
+        def make(version: int = NEWEST) -> Legacy:
+            name = f"legacy_{worker_id}_{next(numbers)}"
+            return Legacy(stack.enter_context(created_database(postgres, name)), version)
+
+        numbers = count()
+        yield make
 
 
 @pytest.fixture

@@ -14,6 +14,9 @@ WHITE_SPACE = " \t\r\n"
 _BOOLEANS = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True) | dict.fromkeys(
     ("false", "f", "no", "n", "off", "0"), False
 )
+NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""A character that XML cannot hold."""
+
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _CAPITAL = re.compile(r"(?<!^)([A-Z])")
 

@@ -15,6 +15,7 @@ from sipxconfig_soap.cli.admin import admin
 from sipxconfig_soap.cli.compare import compare
 from sipxconfig_soap.cli.database import explain
 from sipxconfig_soap.cli.doctor import doctor
+from sipxconfig_soap.cli.import_legacy import import_legacy
 from sipxconfig_soap.cli.jobs import jobs
 from sipxconfig_soap.cli.listings import audit
 from sipxconfig_soap.cli.migrate import migrate
@@ -68,7 +69,9 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
-for _command in (serve, worker, migrate, admin, wsdl, jobs, profile, profiles, audit, doctor):
+for _command in (
+    *(serve, worker, migrate, import_legacy, admin, wsdl, jobs, profile, profiles, audit, doctor),
+):
     main.add_command(_command)
 for _command in (users, phones, compare):
     main.add_command(_command)

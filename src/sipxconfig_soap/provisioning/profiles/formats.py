@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sipxconfig_soap.values import NOT_XML
+
 _LINE_BREAKING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _XML = str.maketrans(
     {
         "&": "&amp;",
@@ -39,7 +40,7 @@ def xml(text: str) -> str:
     Raises:
         Unfit: XML 1.0 has no such character, not even as a reference.
     """
-    if _NOT_XML.search(text):
+    if NOT_XML.search(text):
         raise Unfit("holds a character that XML does not have")
     return text.translate(_XML)
 
