@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+# The worker first.
 UNITS = sorted((Path(__file__).parents[1] / "deploy" / "systemd").glob("sipxconfig-soap*"))
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 PROGRAM = "/opt/sipxconfig-soap/bin/sipxconfig-soap"
@@ -56,6 +57,8 @@ def test_server_and_worker_are_hardened_alike() -> None:
         r"^(?:Protect|Private|Restrict|System|Capability|NoNew|Lock|Memory|Remove|UMask|Limit)\w+=.*",
         re.MULTILINE,
     )
-    server, worker = (hardening.findall(unit.read_text()) for unit in SERVICES)
-    assert server == worker
+    worker, server = (hardening.findall(unit.read_text()) for unit in SERVICES)
     assert len(server) > 20
+    # With it nobody can make the folders of profiles, whose setgid bit hands their group on.
+    server.remove("RestrictSUIDSGID=yes")
+    assert server == worker

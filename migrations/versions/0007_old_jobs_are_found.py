@@ -1,4 +1,4 @@
-"""old jobs are found by an index
+"""old jobs, and those of a phone, are found by an index
 
 Revision: 0007
 After: 0006
@@ -20,8 +20,10 @@ ENDED = sa.text("finished IS NOT NULL")
 def upgrade() -> None:
     """Change the schema."""
     op.create_index("ix_jobs_finished", "jobs", ["finished"], postgresql_where=ENDED)
+    op.create_index("ix_jobs_serial", "jobs", [sa.text("lower(serial)"), "id"])
 
 
 def downgrade() -> None:
     """Change it back."""
+    op.drop_index("ix_jobs_serial", table_name="jobs")
     op.drop_index("ix_jobs_finished", table_name="jobs", postgresql_where=ENDED)

@@ -6,8 +6,9 @@ import platform
 import threading
 import time
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -19,15 +20,16 @@ from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.readiness import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from wsgiref.types import WSGIApplication
 
-    import sqlalchemy as sa
     from prometheus_client import Metric
 
     from sipxconfig_soap.db import Database
 
     Summary = dict[tuple[str, str], tuple[int, float]]
+
+T = TypeVar("T")
 
 FRESH_SECONDS = 5
 """How long the numbers of jobs count, so that many who read are one client of the database."""
@@ -55,6 +57,7 @@ class _Surroundings(Collector):
         self._lock = threading.Lock()
         self._read_at = 0.0
         self._found: Summary | None = None
+        self._answers = False
 
     def collect(self) -> Iterator[Metric]:
         """Read it."""
@@ -63,12 +66,14 @@ class _Surroundings(Collector):
         )
         build.add_metric((__version__, platform.python_version()), 1)
         yield build
-        found = self._jobs()
+        found, answers = self._look()
         yield GaugeMetricFamily(
-            "sipxconfig_database_up", "Whether the database answers", float(found is not None)
+            "sipxconfig_database_up", "Whether the database answers", float(answers)
         )
         number = GaugeMetricFamily(
-            "sipxconfig_jobs", "Jobs that are stored, by kind and state", labels=("kind", "state")
+            "sipxconfig_jobs",
+            "Jobs that have not ended, or ended within a day, by kind and state",
+            labels=("kind", "state"),
         )
         oldest = GaugeMetricFamily(
             "sipxconfig_jobs_oldest_seconds",
@@ -85,18 +90,28 @@ class _Surroundings(Collector):
         yield number
         yield oldest
 
-    def _jobs(self) -> Summary | None:
-        """Kinds, states, numbers and ages; None while the database is away."""
+    def _look(self) -> tuple[Summary | None, bool]:
+        """The jobs, None while nobody knows; and whether the database answers."""
         with self._lock:
             if time.monotonic() - self._read_at >= FRESH_SECONDS:
-                try:
-                    self._found = self._database.change(_summary)
-                except Unavailable:
-                    self._found = None
+                self._found = self._try(_summary)
+                # What takes too long is no database that is away.
+                self._answers = self._found is not None or self._try(_one) is not None
                 self._read_at = time.monotonic()
-            return self._found
+            return self._found, self._answers
+
+    def _try(self, work: Callable[[sa.Connection], T]) -> T | None:
+        try:
+            return self._database.change(work)
+        except Unavailable:
+            return None
 
 
 def _summary(connection: sa.Connection) -> Summary:
     connection.execute(PATIENCE)
     return {(row.kind, row.state): (row.number, row.age) for row in jobs.summary(connection)}
+
+
+def _one(connection: sa.Connection) -> int:
+    connection.execute(PATIENCE)
+    return connection.execute(sa.select(sa.literal(1))).scalar_one()

@@ -25,7 +25,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from sipxconfig_soap import descriptors, incident
 from sipxconfig_soap.listening import shown
-from sipxconfig_soap.web.forwarded import UNIX
+from sipxconfig_soap.web.forwarded import UNIX_PEER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -278,7 +278,7 @@ def _in_one_piece(application: Application) -> Application:
             return start_response(status, headers, *rest)
 
         if environ["gunicorn.socket"].family == socket.AF_UNIX:
-            environ["REMOTE_ADDR"] = UNIX  # gunicorn has none
+            environ["REMOTE_ADDR"] = UNIX_PEER  # gunicorn has none
         return application(environ, start)
 
     return answer

@@ -208,7 +208,8 @@ class Settings:
     line_label: Literal["user", "name"] = _row(
         "user",
         read.one_of("user", "name"),
-        "What phones show beside the key of a line: the `user`, or the `name` of the line.",
+        "What phones show beside the key of a line: the `user`, or the `name` of the line. "
+        "Yealink, Aastra and Grandstream phones always show the name.",
     )
     sip_proxy: str | None = _row(
         "",

@@ -35,7 +35,8 @@ def watched(
 
     Args:
         settings: with the address.
-        database: with the jobs. No connection of it may be open when processes are forked.
+        database: with the jobs. Processes that are forked later leave its connections alone, as
+            psycopg2 does with those of another process.
         ready: finds out whether the program can work; see `Watch`.
     """
     if settings.management_bind is None:

@@ -72,8 +72,11 @@ class Server:
                 context.load_verify_locations(ca)
         except OSError as error:
             raise CannotAsk(f"The certificates in {ca} cannot be read: {_reason(error)}.") from None
+        # Without the proxies of the environment: none of them shall see a login.
         self._opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=context), _NoRedirect
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=context),
+            _NoRedirect,
         )
 
     def entities(self, call: Call) -> Iterator[etree._Element]:

@@ -71,13 +71,6 @@ def record_local(connection: sa.Connection, operation: str, entities: Sequence[s
     record(connection, entry)
 
 
-def record_local(connection: sa.Connection, operation: str, entities: Sequence[str]) -> None:
-    """Write an entry of a change that was made from the command line."""
-    where_from = {"administrator": "-", "address": "local", "service": "command line"}
-    entry = Entry(**where_from, operation=operation, entities=entities, outcome=DONE)
-    record(connection, entry)
-
-
 def list_entries(
     connection: sa.Connection,
     *,

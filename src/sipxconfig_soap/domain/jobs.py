@@ -74,6 +74,9 @@ _ENDED = sa.text("finished IS NOT NULL")
 _by_end = sa.Index("ix_jobs_finished", jobs.c.finished, postgresql_where=_ENDED)
 """What is old enough to be deleted; of no use for jobs that have not ended, as must be."""
 
+_by_serial = sa.Index("ix_jobs_serial", sa.func.lower(jobs.c.serial), jobs.c.id)
+"""The jobs of a phone, newest or oldest first, also of one that is gone."""
+
 CHANNEL = "sipxconfig_jobs"
 """Where PostgreSQL notifies workers."""
 
@@ -224,12 +227,21 @@ def count_states(connection: sa.Connection, ids: Sequence[int]) -> dict[str, int
 
 
 def summary(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
-    """Kind, state, number, and the age of the oldest in seconds, where there are any."""
-    age = sa.extract("epoch", sa.func.clock_timestamp() - sa.func.min(jobs.c.created))
-    statement = sa.select(
-        jobs.c.kind,
-        jobs.c.state,
-        sa.func.count().label("number"),
-        sa.cast(age, sa.Float).label("age"),
-    ).group_by(jobs.c.kind, jobs.c.state)
-    return connection.execute(statement).all()
+    """Kind, state, number, and the age of the oldest in seconds, where there are any.
+
+    Of those that have ended the last day's count: there may be a month of them.
+    """
+    day = sa.func.now() - sa.text("interval '1 day'")
+    chosen = sa.union_all(
+        sa.select(jobs.c.kind, jobs.c.state, jobs.c.created).where(_UNFINISHED),
+        sa.select(jobs.c.kind, jobs.c.state, jobs.c.created).where(jobs.c.finished > day),
+    ).subquery()
+    age = sa.extract("epoch", sa.func.clock_timestamp() - sa.func.min(chosen.c.created))
+    return connection.execute(
+        sa.select(
+            chosen.c.kind,
+            chosen.c.state,
+            sa.func.count().label("number"),
+            sa.cast(age, sa.Float).label("age"),
+        ).group_by(chosen.c.kind, chosen.c.state)
+    ).all()

@@ -105,6 +105,8 @@ class KnownAddresses:
         except exc.DBAPIError as error:
             _logger.warning("login not noted", **described(error))
             connection.rollback()
+            with self._lock:
+                self._noted.pop((user_id, address), None)
 
     def includes(
         self, user_name: str, address: str, connection: sa.Connection | None = None

@@ -20,6 +20,7 @@ from sipxconfig_soap.domain.jobs import (
     REMOVAL,
     RESTART,
     RUNNING,
+    UNFINISHED,
     WAITING,
     announce,
     jobs,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 FILE_KINDS = (PROFILES, REMOVAL)
 """Jobs that write or remove files."""
-
-UNFINISHED = (WAITING, RUNNING)
 
 MOST_ATTEMPTS = 20
 """Tries after which a job whose workers keep dying is given up."""

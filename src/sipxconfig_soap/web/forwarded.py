@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # X-Request-ID is not among them: many clients number their requests.
 _HEADERS = tuple(f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PORT"))
 
-UNIX = "unix"
+UNIX_PEER = "unix"
 """The address of all who connect to a Unix socket."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
@@ -35,8 +35,8 @@ class Origin(NamedTuple):
     """The ends of a request's way.
 
     Attributes:
-        address: of the client; ``""`` when the server does not know it, `UNIX` for one on a Unix
-            socket who is no proxy.
+        address: of the client; ``""`` when the server does not know it, `UNIX_PEER` for one on a
+            Unix socket who is no proxy.
         scheme: ``http`` or ``https``, as the client used it.
         authority: host and perhaps port as the client named them; not checked yet.
         request_id: the number that a trusted proxy has given the request.
@@ -74,12 +74,12 @@ def is_disbelieved(environ: WSGIEnvironment, trusted: Networks) -> bool:
 
 def is_trusted(peer: str, trusted: Networks) -> bool:
     """Whether the address at the other end of a connection is that of a trusted proxy."""
-    return peer == UNIX or (bool(trusted) and _is_trusted(read_address(peer), trusted))
+    return peer == UNIX_PEER or (bool(trusted) and _is_trusted(read_address(peer), trusted))
 
 
 def is_loopback(address: str) -> bool:
     """Whether an address is one of this machine."""
-    if address == UNIX:
+    if address == UNIX_PEER:
         return True
     known = read_address(address)
     return known is not None and known.is_loopback
