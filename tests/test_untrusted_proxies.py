@@ -14,9 +14,9 @@ from tests.support.logs import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from sipxconfig_soap.settings import Settings
+    from tests.support.cli import Cli
 
 LIST = "/sipxconfig/services/"
 EVENT = "forwarded headers are not believed: their sender is no trusted proxy"
@@ -117,24 +117,13 @@ def test_where_https_is_required_it_is_refused_and_the_setting_named(
 
 
 def test_doctor_tells_of_it_until_the_setting_is_made(
-    client: Client, database_url: str, tmp_path: Path
+    client: Client, database_url: str, cli: Cli
 ) -> None:
     get(client, **FORWARDED)
     get(client, "192.0.2.8", **FORWARDED)
-    environ = {"SIPXCONFIG_DATABASE_URL": database_url, "SIPXCONFIG_DATA_DIR": str(tmp_path)}
-    code, output = doctor(environ)
-    assert code == 0
-    (line,) = [each for each in output.splitlines() if " proxies " in each]
+    cli.environ["SIPXCONFIG_DATABASE_URL"] = database_url
+    (line,) = [each for each in cli.ok("doctor").splitlines() if " proxies " in each]
     assert line.startswith("warn  proxies    127.0.0.1 sends X-Forwarded-… headers")
     assert "SIPXCONFIG_TRUSTED_PROXIES" in line
-    _, output = doctor(environ | {"SIPXCONFIG_TRUSTED_PROXIES": "127.0.0.0/8"})
-    assert "proxies" not in output
-
-
-def doctor(environ: dict[str, str]) -> tuple[int, str]:
-    from click.testing import CliRunner  # noqa: PLC0415 - of this one test
-
-    from sipxconfig_soap.cli import main  # noqa: PLC0415
-
-    result = CliRunner().invoke(main, ["doctor"], env=environ)
-    return result.exit_code, result.stdout
+    cli.environ["SIPXCONFIG_TRUSTED_PROXIES"] = "127.0.0.0/8"
+    assert "proxies" not in cli.ok("doctor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +67,11 @@ def test_the_wsdl_is_asked_for_in_any_case_with_any_value(client: Client) -> Non
         assert response.body == wsdl
 
 
+def _without_proofs(body: bytes) -> bytes:
+    """A page whose forms have nothing that each page has anew."""
+    return re.sub(rb'name="_token" value="[^"]*"', b"", body)
+
+
 def test_a_slash_at_the_end_of_a_service_s_path_is_ignored(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,7 +79,8 @@ def test_a_slash_at_the_end_of_a_service_s_path_is_ignored(
     for method, query, body in (("GET", "", b""), ("GET", "?wsdl", b""), ("POST", "", FIND)):
         with_slash = client.request(method, f"{USERS}/{query}", body)
         without = client.request(method, f"{USERS}{query}", body)
-        assert (with_slash.status, with_slash.body) == (200, without.body)
+        assert with_slash.status == 200
+        assert _without_proofs(with_slash.body) == _without_proofs(without.body)
     assert client.request("PUT", f"{USERS}/").headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert client.request("GET", f"{USERS}/", auth=None).status == 401
     assert {event["route"] for event in events(caplog, "request")} == {USERS, f"{USERS}?wsdl"}
