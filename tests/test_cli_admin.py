@@ -80,6 +80,17 @@ def test_set_pin_refuses(own: Cli, arguments: list[str], stdin: str, sentence: s
     assert pin_is(own, "superadmin", "first")
 
 
+@pytest.mark.parametrize(
+    "arguments", [("admin", "set-pin", "--stdin"), ("admin", "create", "--stdin", "201")]
+)
+def test_bytes_that_are_no_text_are_one_sentence(own: Cli, arguments: tuple[str, ...]) -> None:
+    sentence = "What was given is no text in UTF-8."
+    assert own.fails(*arguments, stdin=os.fsdecode(b"1\xff\n")) == sentence
+    assert own.fails("profile", os.fsdecode(b"\xff")) == sentence
+    own.environ["SIPXCONFIG_ADMIN_PIN"] = os.fsdecode(b"\xff")
+    assert own.fails("migrate").endswith("is not shown here: it must be a text in UTF-8.")
+
+
 def test_set_pin_asks_on_a_terminal_without_echo(own: Cli) -> None:
     ours, theirs = pty.openpty()
     process = own.popen("admin", "set-pin", stdin=theirs, stderr=theirs, start_new_session=True)

@@ -122,6 +122,16 @@ def test_a_name_full_of_signs_does_not_escape_into_the_shell(tmp_path: Path) -> 
     assert arguments == [name]
 
 
+def test_a_text_that_looks_like_the_end_does_not_end_the_request(tmp_path: Path) -> None:
+    program = tmp_path / "curl"
+    program.write_text("#!/bin/sh\necho x\necho --\ncat\n")
+    program.chmod(0o755)
+    request = "<x>a\nEND\ntouch there\nEND_\n</x>"
+    _, body = run(f"cd {tmp_path}; {curl_command('http://pbx/', 'x', request)}", tmp_path)
+    assert body == request + "\n"
+    assert not (tmp_path / "there").exists()
+
+
 def test_the_name_of_who_looks_is_in_the_commands_and_escaped(client: Client, soap: Soap) -> None:
     name = "a&'b"
     user = {"userName": name, "groups": ["administrators"]}

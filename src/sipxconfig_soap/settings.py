@@ -347,6 +347,8 @@ def _value(setting: Setting, environ: Mapping[str, str], override: object) -> ob
     try:
         if has_control(chosen):
             raise ValueError("a text without control characters")  # noqa: TRY301 - one exit
+        if not chosen.isascii() and chosen.encode(errors="replace").decode() != chosen:
+            raise ValueError("a text in UTF-8")  # noqa: TRY301 - one exit
         return setting.parse(chosen or setting.default)
     except ValueError as error:
         shown = f"is {chosen or setting.default!r}"

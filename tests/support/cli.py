@@ -40,6 +40,7 @@ class Cli:
             [*before, sys.executable, "-m", "sipxconfig_soap", *arguments],
             env=self.environ,
             text=True,
+            errors="surrogateescape",
             stdout=subprocess.PIPE,
             **more,
         )

@@ -49,6 +49,11 @@ class _Program(click.Group):
             raise click.ClickException(str(error)) from error
         except (DBAPIError, Unavailable) as error:
             raise click.ClickException(explain(error)) from error
+        except UnicodeEncodeError as error:
+            # Bytes of an argument or of the input, which Python keeps in its own way.
+            if error.reason != "surrogates not allowed":
+                raise
+            raise click.ClickException("What was given is no text in UTF-8.") from None
         except BrokenPipeError:
             # Whoever read the output has seen enough, as "head" has.
             sys.stderr.close()

@@ -98,10 +98,13 @@ def request_around(operation: Operation, inside: Sequence[str]) -> str:
 
 def curl_command(url: str, user_name: str, request: str) -> str:
     """The shell command that sends a request; curl asks for the PIN."""
+    end = "END"
+    while end in request.splitlines():  # somebody's text would end it, and go on as a command
+        end += "_"
     return (
         f"curl --user {shlex.quote(user_name)} \\\n"
         "     --header 'Content-Type: text/xml; charset=UTF-8' \\\n"
-        f"     --data-binary @- {shlex.quote(url)} <<'END'\n{request}\nEND"
+        f"     --data-binary @- {shlex.quote(url)} <<'{end}'\n{request}\n{end}"
     )
 
 

@@ -25,7 +25,7 @@ MORE = "_more"
 """The button that asks for another row; its value says of what."""
 
 EVERY = "_every"
-"""The box that says: without a search, every entity."""
+"""The box that says ``yes``: without a search, every entity."""
 
 HIDDEN = "•••••"
 """What a page shows of a secret."""
@@ -284,7 +284,7 @@ class _Builder:
 
     def _every(self) -> bool:
         """Every entity is what a new form asks for, but never what it changes."""
-        return not self.operation.writes if self.sent is None else EVERY in self.sent
+        return not self.operation.writes if self.sent is None else self.sent.get(EVERY) == "yes"
 
     def _rows(
         self, name: str, kind: Any, path: str, source: str, owners: tuple[str, ...]
