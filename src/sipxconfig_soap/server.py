@@ -52,10 +52,6 @@ KEEP_ALIVE_SECONDS = 30
 GRACEFUL_SECONDS = 30
 """How long requests may take that are being answered when the server is told to stop."""
 
-CUT_SECONDS = 3
-"""How long before that what is still being answered is cut off, so that the log has a line of it.
-"""
-
 FULL_SECONDS = 1.0
 """How long no clients are accepted when there are no descriptors left for them."""
 
@@ -165,9 +161,7 @@ class _Worker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._answered: set[Any] = set()
         self._full_until = -math.inf
-        self._cut_at: float | None = None
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
         """Accept new clients or not; when the server stops, they are refused at once."""
@@ -202,35 +196,16 @@ class _Worker(ThreadWorker):
         if not self.alive:
             for connection in self.pending_conns:
                 connection.timeout = 0.0
-            self._cut_late()
         super().murder_pending()
 
-    def _cut_late(self) -> None:
-        """Shortly before gunicorn kills this process, let no answer go on without a line of it."""
-        now = time.monotonic()
-        if self._cut_at is None:
-            self._cut_at = now + self.cfg.graceful_timeout - CUT_SECONDS
-        if now >= self._cut_at:
-            self._cut()
-
-    def _cut(self) -> None:
-        for connection in list(self._answered):
-            with suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
-
     def handle_quit(self, sig: int, frame: Any) -> None:
-        """End at once; what is cut off by it has a line in the log all the same."""
-        self._cut()
+        """End at once."""
         # Not here: the signal may have come while a lock was held that this takes.
         self.method_queue.defer(super().handle_quit, sig, frame)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request; the base class would see a client off where all others wait for it."""
-        self._answered.add(conn)
-        try:
-            keep = super().handle(conn)
-        finally:
-            self._answered.discard(conn)
+        keep = super().handle(conn)
         if not keep:
             _see_off(conn.sock)
         return keep
