@@ -26,7 +26,7 @@ from sipxconfig_soap.jobs import files, metrics, queue, restarts, upkeep
 from sipxconfig_soap.jobs.bell import Bell, Listener
 from sipxconfig_soap.jobs.queue import Claimed, Ending, Failed
 from sipxconfig_soap.provisioning.notify import Notifier
-from sipxconfig_soap.provisioning.phone import ProvisioningSettings
+from sipxconfig_soap.provisioning.phone import provisioning_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,20 +53,6 @@ RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0)
 """Pauses while the database is away, the last one again and again."""
 
 _AWAY = (Unavailable, exc.OperationalError, exc.InterfaceError, exc.TimeoutError, psycopg2.Error)
-
-
-def provisioning_settings(settings: Settings) -> ProvisioningSettings:
-    """The part of the settings that phones are told of."""
-    return ProvisioningSettings(
-        domain=settings.domain,
-        registrar_port=settings.sip_registrar_port,
-        voicemail_extension=settings.voicemail_extension,
-        auth_user=settings.auth_user,
-        realm=settings.realm,
-        line_label=settings.line_label,
-        templates=settings.profile_templates,
-        sip_proxy=settings.sip_proxy,
-    )
 
 
 class Loop(ABC):

@@ -11,11 +11,23 @@ from cachetools import TTLCache
 
 from sipxconfig_soap.provisioning.bounded import Bounded, Ended, TooLong
 from sipxconfig_soap.provisioning.profiles.families import family_of
-from sipxconfig_soap.provisioning.profiles.own import Layer, OwnTemplateError, TooMuch, layers
+from sipxconfig_soap.provisioning.profiles.own import (
+    Layer,
+    OwnTemplateError,
+    TooMuch,
+    Unreadable,
+    layers,
+)
 from sipxconfig_soap.provisioning.profiles.render import ProfileFile, render
+from sipxconfig_soap.provisioning.profiles.values import CannotCarry
 
 if TYPE_CHECKING:
     from sipxconfig_soap.provisioning.phone import PhoneSnapshot, ProvisioningSettings
+
+
+class NotWritten(Exception):
+    """The files of a phone cannot be written now; the text is a sentence that says why."""
+
 
 Own = tuple[tuple[Layer, ...], ...]
 
@@ -59,6 +71,17 @@ class Renderer:
             reason = f"{names}: {error}"
         self._slow[own] = reason
         raise OwnTemplateError(reason)
+
+    def shown(self, phone: PhoneSnapshot) -> tuple[ProfileFile, ...]:
+        """The files of a phone for somebody who looks at them.
+
+        Raises:
+            NotWritten: for whatever reason `render` has.
+        """
+        try:
+            return self.render(phone)
+        except (CannotCarry, OwnTemplateError, Unreadable) as error:
+            raise NotWritten(f"The profile cannot be written: {error}.") from error
 
     def _own(self, phone: PhoneSnapshot) -> Own:
         """The own templates for each file of a phone."""
