@@ -60,8 +60,9 @@ class Renderer:
         own = self._own(phone)
         if not any(own):
             return render(phone, self._settings)
-        if own in self._slow:
-            raise OwnTemplateError(self._slow[own])
+        known = self._slow.get(own)
+        if known is not None:
+            raise OwnTemplateError(known)
         try:
             return self._bounded.call(render, phone, self._settings, own)
         except TooMuch as error:
