@@ -41,6 +41,13 @@ FRESH_SECONDS = 1
 """How long an answer counts, so that many who ask are one client of the server."""
 
 
+LAST_SECONDS = 30
+"""How long it is told again to who asks while somebody else is waiting for the next one.
+
+Else they would wait too, and take all threads when the server answers nobody.
+"""
+
+
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
@@ -143,10 +150,14 @@ class Watch:
         return [] if method == "HEAD" else [body]
 
     def _ready(self) -> tuple[int, str]:
-        with self._lock:
-            if time.monotonic() - self._asked >= FRESH_SECONDS:
-                self._answer, self._asked = self._ask(), time.monotonic()
-            return self._answer
+        known = time.monotonic() - self._asked < LAST_SECONDS
+        if self._lock.acquire(blocking=not known):
+            try:
+                if time.monotonic() - self._asked >= FRESH_SECONDS:
+                    self._answer, self._asked = self._ask(), time.monotonic()
+            finally:
+                self._lock.release()
+        return self._answer
 
 
 class ServerHealth:
