@@ -6,10 +6,12 @@ import fcntl
 import io
 import logging
 import os
+import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import urlsplit
@@ -23,7 +25,7 @@ from tests.support.client import PIN, basic
 from tests.support.server import _PROGRAM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -124,6 +126,100 @@ def test_a_line_that_is_lost_on_the_way_ends_before_the_next(
     assert set(read(reading)) == {"x"}
     patient.write("next\n")
     assert read(reading) == "\nnext\n"
+
+
+def fill(descriptor: int) -> None:
+    """Write until nobody can any more, as another process does that has the same log."""
+    path = f"/proc/self/fd/{descriptor}"
+    other = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        while True:
+            os.write(other, b"x" * 4096)
+    except BlockingIOError:
+        os.close(other)
+
+
+class FilledMeanwhile:
+    """A poll after whose answer another writer comes first."""
+
+    def __init__(self, fill: Callable[[], None]) -> None:
+        self._fill = fill
+
+    def poll(self, _milliseconds: float) -> list[tuple[int, int]]:
+        self._fill()
+        return [(2, 4)]
+
+
+def test_another_writer_who_fills_the_pipe_first_stops_nobody(
+    pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, stream = pipe
+    monkeypatch.setattr(log_stream, "PATIENCE_SECONDS", 0.1)
+    patient = PatientStream(stream)
+    ready = patient._poll
+    monkeypatch.setattr(patient, "_poll", FilledMeanwhile(lambda: fill(stream.fileno())))
+    written(patient, "lost\n")
+    assert set(read(reading)) == {"x"}
+    monkeypatch.setattr(patient, "_poll", ready)
+    patient.write("next\n")
+    assert read(reading).startswith("next\n")
+
+
+def test_a_socket_that_another_writer_fills_first_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_stream, "PATIENCE_SECONDS", 0.1)
+    reading, writing = socket.socketpair()
+
+    def fill_it() -> None:
+        with suppress(BlockingIOError):
+            while True:
+                writing.send(b"x" * 4096, socket.MSG_DONTWAIT)
+
+    with reading, writing, os.fdopen(os.dup(writing.fileno()), "w") as stream:
+        patient = PatientStream(stream)
+        ready = patient._poll
+        monkeypatch.setattr(patient, "_poll", FilledMeanwhile(fill_it))
+        written(patient, "lost\n")
+        assert set(read(reading.fileno())) == {"x"}
+        monkeypatch.setattr(patient, "_poll", ready)
+        patient.write("next\n")
+        assert read(reading.fileno()).startswith("next\n")
+        assert os.get_blocking(writing.fileno())
+
+
+def written(patient: PatientStream, line: str) -> None:
+    """Write in a thread of its own, so that a test whose write blocks ends."""
+    thread = threading.Thread(target=patient.write, args=(line,), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_two_processes_share_a_pipe_that_nobody_reads(pipe: tuple[int, TextIO]) -> None:
+    reading, stream = pipe
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 4096)
+    command = [sys.executable, "-c", TWO_WRITERS]
+    writers = [subprocess.Popen(command, stderr=stream, text=True) for _ in range(2)]
+    try:
+        assert [writer.wait(60) for writer in writers] == [0, 0]
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    assert all(set(line) in ({"y"}, set()) for line in read(reading).splitlines())
+    # What is ours alone stays so.
+    assert os.get_blocking(stream.fileno())
+
+
+TWO_WRITERS = """
+import sys
+from sipxconfig_soap import log_stream
+log_stream.PATIENCE_SECONDS = 0.2
+patient = log_stream.PatientStream(sys.stderr)
+for _ in range(3000):
+    patient.write("y" * 99 + "\\n")
+"""
 
 
 def test_a_log_whose_reader_is_gone_stops_nobody(pipe: tuple[int, TextIO]) -> None:

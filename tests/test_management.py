@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from tests.support.server import serve
 from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
     from wsgiref.types import WSGIApplication
@@ -183,6 +184,72 @@ def test_many_who_ask_are_one_client_of_the_server() -> None:
     ):
         assert {get(url, "/readyz")[0] for _ in range(20)} == {200}
     assert len(asked) <= 4
+
+
+class Slow:
+    """Finds out whether the program is ready when it is let go; each answer is another one."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.go = threading.Event()
+
+    def __call__(self) -> tuple[int, str]:
+        self.asked += 1
+        number = self.asked
+        assert self.go.wait(60)
+        return 200, f"answer {number}"
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    """Nobody's answer counts for the next."""
+    monkeypatch.setattr(management, "FRESH_SECONDS", 0)
+    slow = Slow()
+    yield slow
+    slow.go.set()
+
+
+def test_while_one_waits_for_an_answer_the_others_get_the_last(slow: Slow) -> None:
+    with (
+        serving(("127.0.0.1", 0), Watch(slow, NOTHING)) as url,
+        ThreadPoolExecutor() as threads,
+    ):
+        slow.go.set()
+        assert get(url, "/readyz") == (200, "answer 1\n")
+        slow.go.clear()
+        waiting = threads.submit(get, url, "/readyz")
+        wait_for(lambda: slow.asked == 2)
+        # More than there may be threads.
+        for _ in range(management.MOST_THREADS + 1):
+            assert get(url, "/readyz") == (200, "answer 1\n")
+        assert get(url, "/healthz") == (200, "alive\n")
+        assert not waiting.done()
+        slow.go.set()
+        assert waiting.result() == (200, "answer 2\n")
+    assert slow.asked == 2
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_without_a_last_answer_of_late_all_wait(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch, *, first: bool
+) -> None:
+    monkeypatch.setattr(management, "LAST_SECONDS", 30 if first else 0)
+    with (
+        serving(("127.0.0.1", 0), Watch(slow, NOTHING)) as url,
+        ThreadPoolExecutor() as threads,
+    ):
+        if not first:
+            slow.go.set()
+            assert get(url, "/readyz") == (200, "answer 1\n")
+            slow.go.clear()
+        before = slow.asked
+        waiting = [threads.submit(get, url, "/readyz") for _ in range(2)]
+        wait_for(lambda: slow.asked == before + 1)
+        time.sleep(0.2)
+        assert not any(each.done() for each in waiting)
+        slow.go.set()
+        answers = {each.result() for each in waiting}
+    assert answers == {(200, f"answer {before + number}\n") for number in (1, 2)}
 
 
 def test_a_server_that_starts_or_is_gone_is_not_ready() -> None:

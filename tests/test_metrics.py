@@ -162,6 +162,16 @@ def test_the_files_of_the_counters_go_with_the_server(run_server: Run, tmp_path:
     assert not list(tmp_path.glob("sipxconfig-soap-metrics-*"))
 
 
+def test_head_and_other_methods(run_server: Run) -> None:
+    with run_server(**ON) as server:
+        (url,) = re.findall(r"Management: (\S+)", "".join(server.output))
+        head = requests.head(f"{url}/metrics", timeout=30)
+        assert (head.status_code, head.content) == (200, b"")
+        for path in ("/metrics", "/healthz"):
+            refused = requests.post(f"{url}{path}", timeout=30)
+            assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
+
+
 def test_without_the_setting_there_is_nothing_to_read(run_server: Run) -> None:
     with run_server() as server:
         assert requests.get(f"{server.url}/metrics", timeout=30).status_code == 404

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from cachetools import TTLCache
 
 from sipxconfig_soap.provisioning.profiles import OwnTemplateError
+from sipxconfig_soap.provisioning.profiles.renderer import SLOW_SECONDS
 from tests.support.templates import PLAIN, Own
 
 if TYPE_CHECKING:
@@ -174,6 +177,17 @@ def test_what_takes_too_much_is_not_tried_for_every_phone(own: Own) -> None:
     own.write("model/polycom550.j2", "fine\n")
     assert own.file("polycom550") == "fine\n"
     assert own.child() == child
+
+
+def test_what_took_too_much_may_be_forgotten_at_any_moment(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A time to live that ends between two looks at the clock.
+    clock = count(step=SLOW_SECONDS / 2 + 1)
+    monkeypatch.setattr(own.renderer, "_slow", TTLCache(16, SLOW_SECONDS, lambda: next(clock)))
+    own.write("family/polycom.j2", "{% set n = lines|length * 10**9 %}{{ 'a' * n }}")
+    first = own.error("polycom331")
+    assert [own.error("polycom331") for _ in range(3)] == [first] * 3
 
 
 def test_one_that_kills_its_process_harms_nobody_else(own: Own) -> None:

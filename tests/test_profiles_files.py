@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import stat
@@ -141,7 +142,19 @@ def test_a_link_in_place_of_the_file_is_replaced_and_not_followed(
     assert not (root / "a.cfg").is_symlink()
 
 
-@pytest.mark.usefixtures("umask")
+@pytest.fixture(params=[None, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hard links can be made, or cannot: CIFS and vfat have none."""
+    if request.param is None:
+        return
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("umask", "links")
 def test_a_file_is_made_where_none_is(root: Path) -> None:
     assert files.create(root, "1.0/a.cfg", b"first")
     assert not files.create(root, "1.0/a.cfg", b"second")
@@ -152,6 +165,7 @@ def test_a_file_is_made_where_none_is(root: Path) -> None:
     assert (root / "1.0/a.cfg").stat().st_nlink == 1
 
 
+@pytest.mark.usefixtures("links")
 def test_a_file_is_not_made_over_what_has_its_name(root: Path, tmp_path: Path) -> None:
     (root / "folder").mkdir(parents=True)
     (root / "link").symlink_to(tmp_path / "missing")
@@ -161,6 +175,7 @@ def test_a_file_is_not_made_over_what_has_its_name(root: Path, tmp_path: Path) -
     assert everything(root) == ["folder", "link"]
 
 
+@pytest.mark.usefixtures("links")
 def test_a_file_that_somebody_else_makes_meanwhile_stays(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +187,7 @@ def test_a_file_that_somebody_else_makes_meanwhile_stays(
     assert everything(root) == ["a.cfg"]
 
 
+@pytest.mark.usefixtures("links")
 def test_only_one_of_many_makes_a_file(root: Path) -> None:
     made: list[int] = []
 
@@ -187,6 +203,18 @@ def test_only_one_of_many_makes_a_file(root: Path) -> None:
     assert len(made) == 1
     assert (root / "1.0/a.cfg").read_text() == str(made[0])
     assert everything(root) == ["1.0", "1.0/a.cfg"]
+
+
+def test_a_file_that_cannot_be_made_is_an_error_and_leaves_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        files.create(root, "a.cfg", b"ours")
+    assert everything(root) == []
 
 
 def test_a_root_that_cannot_be_one_is_an_error_of_the_system(root: Path) -> None:

@@ -134,3 +134,20 @@ def test_it_is_looked_at_without_a_job_too(
         wait_for(lambda: directories(caplog) == [CLOSED, OPEN])
     # Nothing was made to find that out.
     assert not root.exists()
+
+
+def test_it_is_not_looked_at_for_every_job(
+    system: System, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+
+    def look(directory: Path) -> None:
+        looks.append(directory)
+
+    monkeypatch.setattr(worker, "why_not_writable", look)
+    system.add_phone(MAC, "polycom331")
+    with work():
+        for _ in range(5):
+            system.manage_phone(generateProfiles=True)
+            ended(system.database.engine)
+    assert len(looks) == 1

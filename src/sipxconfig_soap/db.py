@@ -18,6 +18,8 @@ from sipxconfig_soap.transactions import change, with_transactions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from sipxconfig_soap.transactions import Receipt
+
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5
@@ -92,10 +94,14 @@ class Database:
         with availability():
             return self.reads.connect()
 
-    def change(self, work: Callable[[sa.Connection], T]) -> T:
-        """`change` on a connection of its own."""
+    def change(
+        self,
+        work: Callable[[sa.Connection], T],
+        receipt: Callable[[T], Receipt | None] | None = None,
+    ) -> T:
+        """`transactions.change` on a connection of its own."""
         with self.connect() as connection:
-            return change(connection, work)
+            return change(connection, work, receipt)
 
     def dispose(self) -> None:
         """Close all idle connections."""

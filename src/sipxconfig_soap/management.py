@@ -34,11 +34,18 @@ MOST_THREADS = 64
 FREE_SECONDS = 3
 """How long the server may take to find a thread for a request."""
 
-READY_SECONDS = 10
+READY_SECONDS = 5
 """How long it may take to find out whether it is ready."""
 
 FRESH_SECONDS = 1
 """How long an answer counts, so that many who ask are one client of the server."""
+
+
+LAST_SECONDS = 30
+"""How long it is told again to who asks while somebody else is waiting for the next one.
+
+Else they would wait too, and take all threads when the server answers nobody.
+"""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -106,6 +113,9 @@ def serving(address: tuple[str, int], application: WSGIApplication) -> Iterator[
             server.server_close()
 
 
+_METHODS = "GET, HEAD"
+
+
 class Watch:
     """The application: ``/healthz``, ``/readyz`` and ``/metrics``.
 
@@ -125,12 +135,16 @@ class Watch:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         path, method = environ.get("PATH_INFO"), environ.get("REQUEST_METHOD")
+        more = []
         if path not in ("/healthz", "/readyz", "/metrics"):
             status, sentence = 404, "There is nothing here but /healthz, /readyz and /metrics."
         elif method not in ("GET", "HEAD"):
-            status, sentence = 405, "Not for this method. Allowed are GET, HEAD."
+            status, sentence = 405, f"Not for this method. Allowed are {_METHODS}."
+            more = [("Allow", _METHODS)]
         elif path == "/metrics":
-            return self._metrics(environ, start_response)
+            # It knows no HEAD.
+            pieces = self._metrics({**environ, "REQUEST_METHOD": "GET"}, start_response)
+            return [] if method == "HEAD" else pieces
         else:
             status, sentence = self._ready() if path == "/readyz" else (200, "alive")
         body = f"{sentence}\n".encode()
@@ -138,15 +152,20 @@ class Watch:
             ("Content-Type", "text/plain; charset=UTF-8"),
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
+            *more,
         ]
         start_response(f"{status} {HTTPStatus(status).phrase}", headers)
         return [] if method == "HEAD" else [body]
 
     def _ready(self) -> tuple[int, str]:
-        with self._lock:
-            if time.monotonic() - self._asked >= FRESH_SECONDS:
-                self._answer, self._asked = self._ask(), time.monotonic()
-            return self._answer
+        known = time.monotonic() - self._asked < LAST_SECONDS
+        if self._lock.acquire(blocking=not known):
+            try:
+                if time.monotonic() - self._asked >= FRESH_SECONDS:
+                    self._answer, self._asked = self._ask(), time.monotonic()
+            finally:
+                self._lock.release()
+        return self._answer
 
 
 class ServerHealth:
@@ -161,29 +180,40 @@ class ServerHealth:
         self.url: str | None = None
 
     def __call__(self) -> tuple[int, str]:
-        """Ask the server like any client, first for what needs a free thread and nothing else."""
+        """Ask the server like any client, first for what needs a free thread and nothing else.
+
+        Both questions go over one connection, so the same process answers them.
+        """
+        if self.url is None:
+            return 503, _SILENT
+        connection = _connection(self.url, FREE_SECONDS)
         try:
-            self._get("/healthz", FREE_SECONDS)
+            _get(connection, "/healthz", FREE_SECONDS)
         except TimeoutError:
+            connection.close()
             return 503, f"not ready: no request thread was free within {FREE_SECONDS} s"
         except (OSError, HTTPException):
-            return 503, "not ready: the server does not answer"
+            connection.close()
+            return 503, _SILENT
         try:
-            return self._get("/readyz", READY_SECONDS)
+            return _get(connection, "/readyz", READY_SECONDS)
         except (OSError, HTTPException):
             return 503, "not ready: the server did not find out in time whether it is"
-
-    def _get(self, path: str, seconds: float) -> tuple[int, str]:
-        """Status and sentence of the server's own answer."""
-        if self.url is None:
-            raise ConnectionRefusedError("it is starting")
-        connection = _connection(self.url, seconds)
-        try:
-            connection.request("GET", path, headers={"Host": "localhost"})
-            response = connection.getresponse()
-            return response.status, response.read().decode().strip()
         finally:
             connection.close()
+
+
+_SILENT = "not ready: the server does not answer"
+
+
+def _get(connection: HTTPConnection, path: str, seconds: float) -> tuple[int, str]:
+    """Status and sentence of the server's own answer."""
+    connection.timeout = seconds
+    if connection.sock is not None:
+        connection.sock.settimeout(seconds)
+    connection.request("GET", path, headers={"Host": "localhost"})
+    response = connection.getresponse()
+    return response.status, response.read().decode().strip()
 
 
 class _UnixConnection(HTTPConnection):

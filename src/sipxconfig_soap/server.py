@@ -12,9 +12,7 @@ import os
 import socket
 import struct
 import sys
-import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -23,16 +21,14 @@ from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
-from sipxconfig_soap import descriptors, incident
+from sipxconfig_soap import descriptors, incident, sending
 from sipxconfig_soap.listening import shown
-from sipxconfig_soap.web.forwarded import UNIX_PEER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+    from sipxconfig_soap.sending import Application
     from sipxconfig_soap.settings import Settings
-
-    Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -52,27 +48,8 @@ KEEP_ALIVE_SECONDS = 30
 GRACEFUL_SECONDS = 30
 """How long requests may take that are being answered when the server is told to stop."""
 
-CUT_SECONDS = 3
-"""How long before that what is still being answered is cut off, so that the log has a line of it.
-"""
-
 FULL_SECONDS = 1.0
 """How long no clients are accepted when there are no descriptors left for them."""
-
-LINGER_SECONDS = 5.0
-"""How long a client may still send on a connection on which it is sent nothing more."""
-
-LINGER_PAUSE_SECONDS = 1.0
-"""How long it may be silent meanwhile without closing the connection."""
-
-LINGER_BYTES = 32 * 1024 * 1024
-"""Bytes that it may still send; they are thrown away.
-
-A client that sends a large body before it has been asked to log in reads the answer only when it
-has sent all of it.
-"""
-
-_PIECE = 64 * 1024
 
 
 def run(
@@ -136,8 +113,8 @@ class _Gunicorn(BaseApplication):
             "forwarder_headers": "",
             "when_ready": self._when_ready,
             "child_exit": _forget,
-            "pre_request": _note,
-            "post_request": _send_rest,
+            "pre_request": sending.note,
+            "post_request": sending.send_rest,
             # Through this socket others could manage the server.
             "control_socket_disable": True,
         }
@@ -146,7 +123,7 @@ class _Gunicorn(BaseApplication):
 
     def load(self) -> Application:
         """Build the application."""
-        return _in_one_piece(self._build())
+        return sending.in_one_piece(self._build())
 
     def _when_ready(self, arbiter: Any) -> None:
         """Accepted connections inherit from the listener how long they may stall."""
@@ -165,9 +142,7 @@ class _Worker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._answered: set[Any] = set()
         self._full_until = -math.inf
-        self._cut_at: float | None = None
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
         """Accept new clients or not; when the server stops, they are refused at once."""
@@ -202,58 +177,23 @@ class _Worker(ThreadWorker):
         if not self.alive:
             for connection in self.pending_conns:
                 connection.timeout = 0.0
-            self._cut_late()
         super().murder_pending()
 
-    def _cut_late(self) -> None:
-        """Shortly before gunicorn kills this process, let no answer go on without a line of it."""
-        now = time.monotonic()
-        if self._cut_at is None:
-            self._cut_at = now + self.cfg.graceful_timeout - CUT_SECONDS
-        if now >= self._cut_at:
-            self._cut()
-
-    def _cut(self) -> None:
-        for connection in list(self._answered):
-            with suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
-
     def handle_quit(self, sig: int, frame: Any) -> None:
-        """End at once; what is cut off by it has a line in the log all the same."""
-        self._cut()
+        """End at once."""
         # Not here: the signal may have come while a lock was held that this takes.
         self.method_queue.defer(super().handle_quit, sig, frame)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request; the base class would see a client off where all others wait for it."""
-        self._answered.add(conn)
-        try:
-            keep = super().handle(conn)
-        finally:
-            self._answered.discard(conn)
+        keep = super().handle(conn)
         if not keep:
-            _see_off(conn.sock)
+            sending.see_off(conn.sock)
         return keep
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Refuse what is no HTTP without quoting it: in it may be a login."""
         super().handle_error(req, client, addr, _unquoted(exc))
-
-
-def _see_off(sock: socket.socket) -> None:
-    """Wait for a client to close. To close before would destroy the end of its answer."""
-    until, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_WR)
-        sock.settimeout(LINGER_PAUSE_SECONDS)
-        while left > 0 and time.monotonic() < until:
-            data = sock.recv(_PIECE)
-            if not data:
-                return
-            left -= len(data)
-    with suppress(OSError):
-        # It has not closed; gunicorn, which would wait too, shall not.
-        sock.shutdown(socket.SHUT_RD)
 
 
 def _unquoted(error: Exception) -> Exception:
@@ -265,58 +205,12 @@ def _unquoted(error: Exception) -> Exception:
     return bare.__new__(bare)
 
 
-def _in_one_piece(application: Application) -> Application:
-    """The application, whose answers leave with their heads where they fit (wire.md §4)."""
-
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            if any(name == "Content-Length" for name, _ in headers):
-                _hold_back(environ["gunicorn.socket"], held=True)
-            if status.startswith("4") and _may_be_unread(environ):
-                # The next request on this connection would be lost; so the client is told.
-                _thread.request.force_close()
-            return start_response(status, headers, *rest)
-
-        if environ["gunicorn.socket"].family == socket.AF_UNIX:
-            environ["REMOTE_ADDR"] = UNIX_PEER  # gunicorn has none
-        return application(environ, start)
-
-    return answer
-
-
-_thread = threading.local()
-
-
 def _forget(_arbiter: object, worker: Any) -> None:
     """What a process that has ended held is held no more (as prometheus_client's manual says)."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-
-
-def _note(_worker: object, request: Any) -> None:
-    """Gunicorn's request of this thread, which the environment of WSGI does not have."""
-    _thread.request = request
-
-
-def _may_be_unread(environ: dict[str, Any]) -> bool:
-    """Whether more of a refused body may be under way than gunicorn takes before it hangs up."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    return length > _PIECE or "HTTP_TRANSFER_ENCODING" in environ or "HTTP_EXPECT" in environ
-
-
-def _hold_back(sock: socket.socket, *, held: bool) -> None:
-    """Gunicorn sends head and body one by one; let the system send them together."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, held)
-
-
-def _send_rest(_worker: object, _request: object, environ: dict[str, Any], _: object) -> None:
-    """An answer is complete, or given up."""
-    if "gunicorn.socket" in environ:
-        _hold_back(environ["gunicorn.socket"], held=False)
 
 
 class _Log(Logger):

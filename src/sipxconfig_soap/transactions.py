@@ -78,7 +78,7 @@ class _LostInCommit(Exception):
 def change(
     connection: sa.Connection,
     work: Callable[[sa.Connection], T],
-    receipt: Callable[[T], Receipt] | None = None,
+    receipt: Callable[[T], Receipt | None] | None = None,
 ) -> T:
     """Do some work in one transaction; do it again when it loses a race.
 
@@ -87,7 +87,7 @@ def change(
         work: gets the connection; is called again after a lost race, on a clean slate.
         receipt: takes the receipt out of what the work returned. With it the work is known to have
             been done or not, even if the connection dies inside COMMIT: then it is done again if
-            it has not been.
+            it has not been. It may find none where the work has changed nothing.
 
     Raises:
         Unavailable: the database is away, or it found a deadlock at every try; nothing is changed
@@ -134,7 +134,7 @@ def _set_isolation(connection: sa.Connection, level: Any) -> None:
 def _once(
     connection: sa.Connection,
     work: Callable[[sa.Connection], T],
-    receipt: Callable[[T], Receipt] | None,
+    receipt: Callable[[T], Receipt | None] | None,
 ) -> T:
     returned = False
     try:
@@ -145,7 +145,10 @@ def _once(
         # On a connection that lives, an error of COMMIT means that there was none.
         if not returned or receipt is None or not error.connection_invalidated:
             raise
-        raise _LostInCommit(result, receipt(result), error) from error
+        found = receipt(result)
+        if found is None:
+            raise
+        raise _LostInCommit(result, found, error) from error
     return result
 
 

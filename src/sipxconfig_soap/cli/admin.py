@@ -41,7 +41,9 @@ def set_pin(user: str, from_stdin: bool, data_dir: Path | None) -> None:
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database:
         pin = _read_pin(from_stdin=from_stdin)
-        found = database.change(lambda connection: accounts.set_pin(connection, user, pin))
+        found = database.change(
+            lambda connection: accounts.set_pin(connection, user, pin), receipt=lambda each: each
+        )
     if not found:
         raise click.ClickException(f"There is no user {escape(user)!r}; names are exact.")
     click.echo(f"The PIN of {escape(user)} is set.")
@@ -69,7 +71,8 @@ def create(user: str, from_stdin: bool, data_dir: Path | None) -> None:
             database.change(
                 lambda connection: accounts.create_administrator(
                     Work(connection, rules, Problems()), user, pin
-                )
+                ),
+                receipt=lambda each: each,
             )
         except Refused as error:
             raise click.ClickException(escape(str(error))) from error

@@ -19,6 +19,7 @@ from sipxconfig_soap import logs, schema
 from sipxconfig_soap.cli.output import warn
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres, keep_running
+from sipxconfig_soap.errors import OutcomeUnknown, outcome_unknown
 from sipxconfig_soap.settings import Settings, remarks
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ def explain(error: Exception) -> str:
 
     The URL is not in it, since that has a password.
     """
+    if isinstance(error, OutcomeUnknown):
+        return outcome_unknown().sentence
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, DBAPIError):
         cause = cause.__cause__

@@ -25,13 +25,8 @@ LOOK_SECONDS = 0.3
 def profile(serial: str, name: str | None, data_dir: Path | None) -> None:
     """Print the profile of the phone with this serial number, as it would be written now."""
     from sipxconfig_soap.jobs import snapshots  # noqa: PLC0415 - loads the tables
-    from sipxconfig_soap.jobs.worker import provisioning_settings  # noqa: PLC0415
-    from sipxconfig_soap.provisioning.profiles import (  # noqa: PLC0415
-        CannotCarry,
-        OwnTemplateError,
-        Renderer,
-        Unreadable,
-    )
+    from sipxconfig_soap.provisioning.phone import provisioning_settings  # noqa: PLC0415
+    from sipxconfig_soap.provisioning.profiles import NotWritten, Renderer  # noqa: PLC0415
 
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database, database.engine.connect() as connection:
@@ -40,9 +35,9 @@ def profile(serial: str, name: str | None, data_dir: Path | None) -> None:
         raise click.ClickException(f"There is no phone with the serial number {serial!r}.")
     try:
         with Renderer(provisioning_settings(settings)) as renderer:
-            files = renderer.render(phone)
-    except (CannotCarry, OwnTemplateError, Unreadable) as error:
-        raise click.ClickException(f"The profile cannot be written: {error}.") from error
+            files = renderer.shown(phone)
+    except NotWritten as error:
+        raise click.ClickException(str(error)) from error
     chosen = files[0] if name is None else next((f for f in files if f.path == name), None)
     if chosen is None:
         names = ", ".join(each.path for each in files)

@@ -13,6 +13,7 @@ from sipxconfig_soap.domain.users import PROPERTIES, add, new_sip_password, user
 
 if TYPE_CHECKING:
     from sipxconfig_soap.domain.work import Work
+    from sipxconfig_soap.transactions import Receipt
 
 ADMINISTRATORS = "administrators"
 """The group whose members may configure the system."""
@@ -67,16 +68,15 @@ def replace_hash(connection: sa.Connection, account: Account, new_hash: str) -> 
     )
 
 
-def set_pin(connection: sa.Connection, user_name: str, pin: str) -> bool:
-    """Give a user a new PIN from the command line; False when there is no such user."""
+def set_pin(connection: sa.Connection, user_name: str, pin: str) -> Receipt | None:
+    """Give a user a new PIN from the command line; None when there is no such user."""
     new = users.update().where(users.c.user_name == user_name).values(pin_hash=pins.hash_pin(pin))
     if not connection.execute(new).rowcount:
-        return False
-    audit.record_local(connection, "set-pin", [user_name])
-    return True
+        return None
+    return audit.record_local(connection, "set-pin", [user_name])
 
 
-def create_administrator(work: Work, user_name: str, pin: str) -> None:
+def create_administrator(work: Work, user_name: str, pin: str) -> Receipt:
     """Create a user who may configure the system, from the command line; superadmin, say.
 
     Raises:
@@ -87,7 +87,7 @@ def create_administrator(work: Work, user_name: str, pin: str) -> None:
     values: dict[str, Any] = dict.fromkeys(each for each in PROPERTIES if each != "pin")
     values |= {"userName": user_name, "groups": [ADMINISTRATORS], "aliases": [], "permissions": []}
     add(work, values, pin=pin, voicemail_pin=None)
-    audit.record_local(work.connection, "create", work.touched)
+    return audit.record_local(work.connection, "create", work.touched)
 
 
 def bootstrap(connection: sa.Connection, *, admin_pin: str | None) -> str | None:

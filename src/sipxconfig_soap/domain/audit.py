@@ -64,11 +64,11 @@ def record(connection: sa.Connection, entry: Entry) -> Receipt:
     return Receipt(transaction, sa.select(audit_log.c.id).where(mine))
 
 
-def record_local(connection: sa.Connection, operation: str, entities: Sequence[str]) -> None:
-    """Write an entry of a change that was made from the command line."""
+def record_local(connection: sa.Connection, operation: str, entities: Sequence[str]) -> Receipt:
+    """Like `record`, of a change that is made from the command line."""
     where_from = {"administrator": "-", "address": "local", "service": "command line"}
     entry = Entry(**where_from, operation=operation, entities=entities, outcome=DONE)
-    record(connection, entry)
+    return record(connection, entry)
 
 
 def list_entries(

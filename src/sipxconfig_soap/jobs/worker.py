@@ -26,7 +26,7 @@ from sipxconfig_soap.jobs import files, metrics, queue, restarts, upkeep
 from sipxconfig_soap.jobs.bell import Bell, Listener
 from sipxconfig_soap.jobs.queue import Claimed, Ending, Failed
 from sipxconfig_soap.provisioning.notify import Notifier
-from sipxconfig_soap.provisioning.phone import ProvisioningSettings
+from sipxconfig_soap.provisioning.phone import provisioning_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ BATCH = 25
 """File jobs that a worker takes at a time; what it was at when it dies is done once more."""
 
 LOOK_SECONDS = 30.0
-"""How often an idle loop looks for jobs whose worker died."""
+"""How often an idle loop looks for jobs whose worker died, and whether files can be written."""
 
 SENDER_KEY = 1_846_355_003
 """Key of the advisory lock of the one worker that sends restarts."""
@@ -53,20 +53,6 @@ RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0)
 """Pauses while the database is away, the last one again and again."""
 
 _AWAY = (Unavailable, exc.OperationalError, exc.InterfaceError, exc.TimeoutError, psycopg2.Error)
-
-
-def provisioning_settings(settings: Settings) -> ProvisioningSettings:
-    """The part of the settings that phones are told of."""
-    return ProvisioningSettings(
-        domain=settings.domain,
-        registrar_port=settings.sip_registrar_port,
-        voicemail_extension=settings.voicemail_extension,
-        auth_user=settings.auth_user,
-        realm=settings.realm,
-        line_label=settings.line_label,
-        templates=settings.profile_templates,
-        sip_proxy=settings.sip_proxy,
-    )
 
 
 class Loop(ABC):
@@ -179,7 +165,8 @@ class FileLoop(Loop):
         self._upkeep = upkeep.Upkeep(settings.job_days, settings.audit_days)
 
     def _next_look(self) -> float:
-        self._root.look()
+        if self._root.is_due:
+            self._root.look()
         return super()._next_look()
 
     def _pause(self, look_at: float) -> float:
@@ -210,7 +197,7 @@ class FileLoop(Loop):
             self._write(lambda c: files.renew(c, moved))
         with metrics.BATCH_SECONDS.time():
             endings += [self._jobs.carry_out(task) for task in tasks]
-        if any(each.state == WAITING for each in endings):
+        if any(each.state == WAITING for each in endings) or (endings and self._root.is_closed):
             self._root.look()
         lost = self._end(listener, endings)
         if lost:
@@ -225,9 +212,21 @@ class _Root:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._reason: str | None = None
+        self._due = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it was not looked at for a while."""
+        return time.monotonic() >= self._due
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it could not be written at the last look."""
+        return self._reason is not None
 
     def look(self) -> None:
         """Try to write a file, which nobody sees."""
+        self._due = time.monotonic() + LOOK_SECONDS
         reason = why_not_writable(self._root)
         if reason is not None and reason != self._reason:
             logger.warning(

@@ -10,6 +10,7 @@ The functions raise OSError for what may pass (a full disk, a missing permission
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 FILE_MODE = 0o640
 FOLDER_MODE = 0o2750
+
+# What systems say that know no hard links, such as CIFS, and where no more are allowed.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,8 +60,7 @@ def create(root: Path, path: str, content: bytes) -> bool:
     if os.path.lexists(root.joinpath(*folders, name)):
         return False
     with _written(root, path, content) as (folder, temporary, name):
-        # A link, since renaming would replace what somebody else has put there meanwhile.
-        made = _link(folder, temporary, name)
+        made = _put(folder, temporary, name)
         _unlink(folder, temporary)
     return made
 
@@ -186,11 +189,27 @@ def _write(descriptor: int, content: bytes) -> None:
     os.fsync(descriptor)
 
 
-def _link(folder: int, name: str, other: str) -> bool:
-    """Give a file another name; whether that was free."""
+def _put(folder: int, temporary: str, name: str) -> bool:
+    """Give a file its true name too, or instead; whether that was free."""
     try:
-        os.link(name, other, src_dir_fd=folder, dst_dir_fd=folder)
+        # Renaming would replace what somebody else has put there meanwhile.
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if _is_there(folder, name):
+            return False
+        # From one call to the next; to make an empty file first would leave that after a crash.
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    return True
+
+
+def _is_there(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
         return False
     return True
 

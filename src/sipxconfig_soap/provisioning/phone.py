@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipxconfig_soap.provisioning.models import Model
+    from sipxconfig_soap.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +102,17 @@ class ProvisioningSettings:
     line_label: Literal["user", "name"] = "user"
     templates: Path | None = None
     sip_proxy: str | None = None
+
+
+def provisioning_settings(settings: Settings) -> ProvisioningSettings:
+    """The part of the settings that phones are told of."""
+    return ProvisioningSettings(
+        domain=settings.domain,
+        registrar_port=settings.sip_registrar_port,
+        voicemail_extension=settings.voicemail_extension,
+        auth_user=settings.auth_user,
+        realm=settings.realm,
+        line_label=settings.line_label,
+        templates=settings.profile_templates,
+        sip_proxy=settings.sip_proxy,
+    )

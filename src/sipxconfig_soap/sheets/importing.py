@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.sheets.columns import Column
     from sipxconfig_soap.sheets.files import Row, Sheet
+    from sipxconfig_soap.transactions import Receipt
 
 T = TypeVar("T")
 
@@ -142,7 +143,7 @@ def run(
         progress: begins to show how far it has got; likewise.
     """
 
-    def attempt(connection: sa.Connection) -> Report:
+    def attempt(connection: sa.Connection) -> tuple[Report, Receipt | None]:
         task = begin(connection)
         task.report.refusals.extend(sheet.refusals)
         importer.carry_out(task, sheet, progress())
@@ -150,15 +151,17 @@ def run(
         task.report.warnings.sort(key=lambda finding: finding.line)
         if not task.apply or task.report.refusals:
             raise _DryRun(task.report)
-        if task.touched:
-            importer.finish(task)
-            audit.record_local(connection, importer.operation, list(dict.fromkeys(task.touched)))
-        return task.report
+        if not task.touched:
+            return task.report, None
+        importer.finish(task)
+        entities = list(dict.fromkeys(task.touched))
+        return task.report, audit.record_local(connection, importer.operation, entities)
 
     try:
-        return database.change(attempt)
+        report, _ = database.change(attempt, receipt=lambda attempted: attempted[1])
     except _DryRun as done:
         return done.report
+    return report
 
 
 def batches(things: Iterable[T]) -> Iterator[list[T]]:

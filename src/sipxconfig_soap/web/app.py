@@ -9,7 +9,7 @@ from sipxconfig_soap import incident
 from sipxconfig_soap.domain.known_addresses import KnownAddresses
 from sipxconfig_soap.domain.rules import Rules
 from sipxconfig_soap.domain.untrusted_proxies import UntrustedProxies
-from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.errors import OutcomeUnknown, Unavailable
 from sipxconfig_soap.services import build_endpoints
 from sipxconfig_soap.services.call import Call
 from sipxconfig_soap.soap import faults
@@ -102,6 +102,8 @@ class _Edge:
             raise
         except faults.Fault as fault:
             raised = fault
+        except OutcomeUnknown:
+            raised = faults.unknown()
         except Unavailable:
             raised = faults.unavailable()
         except Exception as error:  # noqa: BLE001 - the net below everything: reported, answered

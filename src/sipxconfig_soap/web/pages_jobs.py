@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from sipxconfig_soap.transactions import Receipt
     from sipxconfig_soap.web.fields import Fields, Visit
     from sipxconfig_soap.web.responses import Response
     from sipxconfig_soap.web.templates import Templates
@@ -81,13 +82,13 @@ class JobsPage:
         who = {"administrator": visit.account.user_name, "address": visit.request.address}
         what = {"service": SERVICE, "operation": RETRY, "outcome": audit.DONE}
 
-        def work(connection: sa.Connection) -> int:
+        def work(connection: sa.Connection) -> tuple[int, Receipt | None]:
             count = retry_failed(connection, ids)
-            if count:
-                audit.record(connection, audit.Entry(**who, **what, entities=entities))
-            return count
+            if not count:
+                return 0, None
+            return count, audit.record(connection, audit.Entry(**who, **what, entities=entities))
 
-        count = change(visit.connection, work)
+        count, _ = change(visit.connection, work, receipt=lambda worked: worked[1])
         if count:
             logger.info("change", **who, **what, entities=entities, count=count)
         query = {name: sent[name] for name in ("state", "serial") if sent.get(name)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,15 +15,9 @@ from sipxconfig_soap.domain.tables import TEXT_LIMIT
 from sipxconfig_soap.domain.work import Query
 from sipxconfig_soap.errors import Problems
 from sipxconfig_soap.jobs import snapshots
-from sipxconfig_soap.jobs.worker import provisioning_settings
 from sipxconfig_soap.provisioning.models import MODELS
-from sipxconfig_soap.provisioning.phone import ExternalLine
-from sipxconfig_soap.provisioning.profiles import (
-    CannotCarry,
-    OwnTemplateError,
-    Renderer,
-    Unreadable,
-)
+from sipxconfig_soap.provisioning.phone import ExternalLine, provisioning_settings
+from sipxconfig_soap.provisioning.profiles import NotWritten, Renderer
 from sipxconfig_soap.values import has_control, trim
 from sipxconfig_soap.web.fields import token_of
 from sipxconfig_soap.web.listing import PIECE
@@ -59,7 +55,11 @@ class PhonePage:
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self._templates = templates
         self._rules = Rules.from_settings(settings)
-        self._provisioning = provisioning_settings(settings)
+        # One, which remembers for all who look which templates take too much. It is for one
+        # thread at a time, and its child ends with it.
+        self._renderer = Renderer(provisioning_settings(settings))
+        self._rendering = threading.Lock()
+        weakref.finalize(self, self._renderer.close)
 
     def show(self, visit: Visit, serial: str | None) -> Response:
         """A phone; 404 when there is none, though there may be jobs of one that was.
@@ -105,12 +105,12 @@ class PhonePage:
         if phone is None:
             return (), None
         try:
-            with Renderer(self._provisioning) as renderer:
+            with self._rendering:
                 # Whether the passwords fit is known only of the passwords.
-                renderer.render(phone)
-                files = renderer.render(_without_secrets(phone))
-        except (CannotCarry, OwnTemplateError, Unreadable) as error:
-            return (), f"The profile cannot be written: {error}."
+                self._renderer.shown(phone)
+                files = self._renderer.shown(_without_secrets(phone))
+        except NotWritten as error:
+            return (), str(error)
         return [_File(each.path, each.content.decode()) for each in files], None
 
 

@@ -11,11 +11,23 @@ from cachetools import TTLCache
 
 from sipxconfig_soap.provisioning.bounded import Bounded, Ended, TooLong
 from sipxconfig_soap.provisioning.profiles.families import family_of
-from sipxconfig_soap.provisioning.profiles.own import Layer, OwnTemplateError, TooMuch, layers
+from sipxconfig_soap.provisioning.profiles.own import (
+    Layer,
+    OwnTemplateError,
+    TooMuch,
+    Unreadable,
+    layers,
+)
 from sipxconfig_soap.provisioning.profiles.render import ProfileFile, render
+from sipxconfig_soap.provisioning.profiles.values import CannotCarry
 
 if TYPE_CHECKING:
     from sipxconfig_soap.provisioning.phone import PhoneSnapshot, ProvisioningSettings
+
+
+class NotWritten(Exception):
+    """The files of a phone cannot be written now; the text is a sentence that says why."""
+
 
 Own = tuple[tuple[Layer, ...], ...]
 
@@ -48,8 +60,9 @@ class Renderer:
         own = self._own(phone)
         if not any(own):
             return render(phone, self._settings)
-        if own in self._slow:
-            raise OwnTemplateError(self._slow[own])
+        known = self._slow.get(own)
+        if known is not None:
+            raise OwnTemplateError(known)
         try:
             return self._bounded.call(render, phone, self._settings, own)
         except TooMuch as error:
@@ -59,6 +72,17 @@ class Renderer:
             reason = f"{names}: {error}"
         self._slow[own] = reason
         raise OwnTemplateError(reason)
+
+    def shown(self, phone: PhoneSnapshot) -> tuple[ProfileFile, ...]:
+        """The files of a phone for somebody who looks at them.
+
+        Raises:
+            NotWritten: for whatever reason `render` has.
+        """
+        try:
+            return self.render(phone)
+        except (CannotCarry, OwnTemplateError, Unreadable) as error:
+            raise NotWritten(f"The profile cannot be written: {error}.") from error
 
     def _own(self, phone: PhoneSnapshot) -> Own:
         """The own templates for each file of a phone."""
