@@ -78,6 +78,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         "family/polycom.j2, line 2: own templates extend and include nothing but parent",
         "family/snom.j2, line 1: No filter named 'quoted'.",
         "family/yealink.j2, line 1: is not UTF-8",
+    write(tmp_path, "family/clearone.j2", "\n{% filter upper %}{% endfilter %}")
         f"family/zoiper.j2: is a link that leads out of {tmp_path}",
         "group/Slow.j2: takes more than 2 seconds",
     ]
@@ -87,6 +88,7 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     for check in (errors(tmp_path / "x"), strays(tmp_path / "x", GROUPS)):
         with pytest.raises(Unreadable, match=r"/x: No such file or directory$"):
             list(check)
+        "family/clearone.j2, line 2: the tag 'filter' is not allowed: nothing escapes its text",
 
 
 # -- the command -----------------------------------------------------------------------------------
