@@ -135,6 +135,10 @@ def test_what_a_template_knows(own: Own) -> None:
         ("{{ '<b>' }}", "&lt;b&gt;"),
         ("{{ lines[0].name|safe }}", "&quot;Bob&quot; &lt;x&gt; &amp; Söhne"),
         ("{{ lines[0].name|upper }}", "&quot;BOB&quot; &lt;X&gt; &amp; SÖHNE"),
+        ("{{ lines[0].name.format() }}", "&quot;Bob&quot; &lt;x&gt; &amp; Söhne"),
+        ("{% set x %}<{}>{% endset %}{{ x.format('<') }}", "&lt;&lt;&gt;"),
+        ("{% set f %}{}{% endset %}{% set f = f['format'] %}{{ f('<') }}", "&lt;"),
+        ("{% set x|replace('&lt;', '<') %}{{ '<' }}{% endset %}{{ x }}", "&lt;"),
         ("{{ lines|map(attribute='user')|join(',') }}", "200"),
         ("{{ 1 + 1 }} {{ 0.5 }}", "2 0.5"),
         ("{% set x %}<i>{{ lines[0].password }}</i>{% endset %}{{ x }}", None),
@@ -225,6 +229,8 @@ def test_links_may_lead_within_the_directory_and_not_out_of_it(own: Own, tmp_pat
     assert own.error("polycom331").startswith("model/polycom331.j2: is a link that leads out")
     (own.directory / "family/gtek.j2").symlink_to("nowhere")
     assert own.error("gtekHl20x") == "family/gtek.j2: is a link that leads nowhere"
+    (own.directory / "family/yealink.j2").symlink_to("yealink.j2")
+    assert own.error("yealinkPhoneSIPT28P") == "family/yealink.j2: is a link without end"
 
 
 def test_what_is_no_text_file(own: Own) -> None:
@@ -242,9 +248,4 @@ def test_a_directory_that_cannot_be_read_may_be_there_later(own: Own) -> None:
         own.file("aastra53i")
     own.directory.write_text("a file")
     with pytest.raises(Unreadable, match=f"^{own.directory}: Not a directory$"):
-        own.file("aastra53i")
-    own.directory.unlink()
-    (own.directory / "family").mkdir(parents=True)
-    (own.directory / "family/aastra.j2").symlink_to("aastra.j2")
-    with pytest.raises(Unreadable, match=r"/family/aastra\.j2: Too many levels of symbolic links$"):
         own.file("aastra53i")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +20,21 @@ from tests.support.templates import write
 from tests.support.worker import own_environment
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from sipxconfig_soap.db import Database
     from tests.support.soap import Soap
 
 GROUPS = ("Reception", "St. Gallen", ".x", "a/b")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user of this machine can enter."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def test_files_that_are_of_something(tmp_path: Path) -> None:
@@ -66,7 +78,9 @@ def test_files_that_are_of_nothing(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     write(tmp_path, "family/aastra.j2", "{{ lines[0].name|quoted }}")
+    write(tmp_path, "family/clearone.j2", "\n{% filter upper %}{% endfilter %}")
     write(tmp_path, "family/gtek.j2", "\n{% if %}")
+    (tmp_path / "family/jitsi.j2").symlink_to("jitsi.j2")
     write(tmp_path, "family/polycom.j2", '\n{% block own %}{% include "x.j2" %}{% endblock %}')
     write(tmp_path, "family/snom.j2", "{{ lines[0].name|quoted }}")
     write(tmp_path, "family/yealink.j2", b"\xff")
@@ -74,12 +88,35 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     write(tmp_path, "group/Slow.j2", "{{ 3 ** (3 ** 19) }}")
     (tmp_path / "family/zoiper.j2").symlink_to("/etc/passwd")
     assert list(errors(tmp_path)) == [
+        "family/clearone.j2, line 2: the tag 'filter' is not allowed: nothing escapes its text",
         "family/gtek.j2, line 2: Expected an expression, got 'end of statement block'",
+        "family/jitsi.j2: is a link without end",
         "family/polycom.j2, line 2: own templates extend and include nothing but parent",
         "family/snom.j2, line 1: No filter named 'quoted'.",
         "family/yealink.j2, line 1: is not UTF-8",
         f"family/zoiper.j2: is a link that leads out of {tmp_path}",
         "group/Slow.j2: takes more than 2 seconds",
+    ]
+
+
+def test_a_file_that_cannot_be_read_hides_none_behind_it(open_folder: Path) -> None:
+    for name in ("aastra", "gtek", "snom"):
+        write(open_folder, f"family/{name}.j2", "{% endif %}")
+    (open_folder / "family/gtek.j2").chmod(0)
+    found = errors(open_folder)
+    first = next(found)  # and now there is the process that compiles
+    user = os.geteuid()
+    if user == 0:  # who may read everything
+        os.seteuid(65534)
+    try:
+        others = list(found)
+    finally:
+        os.seteuid(user)
+    mistake = "line 1: Encountered unknown tag 'endif'."
+    assert [first, *others] == [
+        f"family/aastra.j2, {mistake}",
+        f"{open_folder}/family/gtek.j2: Permission denied",
+        f"family/snom.j2, {mistake}",
     ]
 
 

@@ -61,6 +61,23 @@ def test_the_line_is_that_of_the_last_own_template_on_the_way(own: Own) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tag", "text"),
+    [
+        ("filter", "{% filter wordwrap(24) %}title: {{ lines[0].name }}{% endfilter %}"),
+        ("filter", "{% if lines %}{% filter upper %}{% endfilter %}{% endif %}"),
+        ("filter", "{% macro m() %}{% filter upper %}{% endfilter %}{% endmacro %}"),
+        ("call", "{% call '{}'.format(lines[0].name) %}{% endcall %}"),
+    ],
+)
+def test_no_tag_writes_what_nothing_has_escaped(own: Own, tag: str, text: str) -> None:
+    own.write(
+        "family/aastra.j2", f"{{% extends parent %}}\n{{% block own %}}\n{text}{{% endblock %}}"
+    )
+    reason = f"the tag '{tag}' is not allowed: nothing escapes its text"
+    assert own.error() == f"family/aastra.j2, line 3: {reason}"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "{{ {}[lines[0].password] }}",

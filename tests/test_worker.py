@@ -196,6 +196,18 @@ def test_a_changed_serial_number_moves_only_what_was_there(
     assert files_below(root) == []
 
 
+def test_a_phone_that_moves_with_new_profiles_gets_them_once(
+    system: System, work: Work, root: Path
+) -> None:
+    with work():
+        system.manage_phone(generateProfiles=True)
+        done(system)
+    system.manage_phone(edit=edits(serialNumber=NEW), generateProfiles=True)
+    with work():
+        assert outcomes(system)[1:] == [("removal", "done"), ("profiles", "done")]
+    assert files_below(root) == sorted([f"{NEW}-sipx-phone.cfg", f"{NEW}.cfg"])
+
+
 def test_a_profile_that_waits_while_the_phone_moves_goes_to_the_new_place(
     system: System, work: Work, root: Path
 ) -> None:

@@ -67,11 +67,16 @@ class FileJobs:
         self._renderer.close()
 
     def moved(self, tasks: Sequence[Task]) -> list[int]:
-        """The phones of which files are to be removed that are there, and that only moved."""
+        """The phones of which files are to be removed that are there, and that only moved.
+
+        Those of which the same round writes the new files are left out.
+        """
+        written = {task.job.phone_id for task in tasks if task.phone is not None}
         return [
             task.job.phone_id
             for task in tasks
             if task.job.phone_id is not None
+            and task.job.phone_id not in written
             and any(_may_be_there(self._root / path) for path in task.job.files)
         ]
 

@@ -7,7 +7,7 @@ template writes is escaped; what stands in a template between its tags is writte
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
     ChoiceLoader,
@@ -19,6 +19,7 @@ from jinja2 import (
     Undefined,
     nodes,
 )
+from jinja2.compiler import CodeGenerator
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from sipxconfig_soap.provisioning.profiles import formats
@@ -38,6 +39,9 @@ SHORT_LINE = 79
 
 _NAMING = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 """What names another template."""
+
+_UNESCAPED: dict[type[nodes.Node], str] = {nodes.FilterBlock: "filter", nodes.CallBlock: "call"}
+"""Tags of which Jinja2 writes the result without asking `finalize`."""
 
 _SHIPPED = PackageLoader("sipxconfig_soap.provisioning.profiles")
 
@@ -94,6 +98,15 @@ def _environment(escape: Callable[[str], str], bottom: str, own: tuple[Layer, ..
     return _Environment(escape, bottom, own)
 
 
+class _Generator(CodeGenerator):
+    """Compiles templates in which everything that is written has been escaped."""
+
+    def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
+        if tag := _UNESCAPED.get(type(node)):
+            self.fail(f"the tag '{tag}' is not allowed: nothing escapes its text", node.lineno)
+        return super().visit(node, *args, **kwargs)
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Templates of one format, and own ones above a shipped one.
 
@@ -102,6 +115,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         bottom: the shipped template.
         own: the own ones above it, upwards.
     """
+
+    code_generator_class = _Generator
 
     def __init__(self, escape: Callable[[str], str], bottom: str, own: tuple[Layer, ...]) -> None:
         texts = {layer.name: layer.text for layer in own}
@@ -142,6 +157,14 @@ class _Environment(ImmutableSandboxedEnvironment):
         if template != PARENT:
             raise TemplateNotFound(template)
         return self._below[parent]
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """The method ``format`` of a text as templates may call it."""
+        text = getattr(value, "__self__", None)
+        # Jinja2 makes the result a text of the same class, so as if it had been escaped.
+        if isinstance(text, Written | Value):
+            value = getattr(str(text), value.__name__, None)
+        return super().wrap_str_format(value)
 
     def _finalize(self, value: object) -> str:
         if isinstance(value, Written | int | float | Undefined) and not isinstance(value, bool):

@@ -155,6 +155,8 @@ def _read(root: Path, name: str) -> str | None:
         # No file can have so long a name.
         if error.errno == errno.ENAMETOOLONG:
             return None
+        if error.errno == errno.ELOOP:
+            raise OwnTemplateError(f"{name}: is a link without end") from None
         raise Unreadable(f"{root / name}: {error.strerror}") from error
     if len(content) > LONGEST:
         raise OwnTemplateError(f"{name}: is longer than {LONGEST // 1024} KiB")

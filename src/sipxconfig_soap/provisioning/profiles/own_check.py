@@ -21,7 +21,7 @@ def errors(directory: Path) -> Iterator[str]:
     """A sentence for every file that cannot be used.
 
     Raises:
-        Unreadable: the directory or a file cannot be read for now.
+        Unreadable: the directory cannot be read for now.
     """
     with Bounded() as bounded:
         for name in own.names(directory):
@@ -29,7 +29,7 @@ def errors(directory: Path) -> Iterator[str]:
                 layer = own.read(directory, name)
                 if layer is not None:
                     bounded.call(check, _escape(name), layer)
-            except own.OwnTemplateError as error:
+            except (own.OwnTemplateError, own.Unreadable) as error:
                 yield str(error)
             except (Ended, TooLong) as error:
                 yield f"{name}: {error}"
