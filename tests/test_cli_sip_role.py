@@ -53,7 +53,7 @@ def warned(own: Cli, *arguments: str, stdin: str = "") -> str:
 def test_a_new_role_reads_the_views_and_nothing_else(own: Cli, role: str) -> None:
     output = warned(own, role)
     (password,) = re.findall(r"^Its password: (\w{24}) ", output, re.MULTILINE)
-    assert f'#!define DB_URL "postgres://{role}:{password}@' in output
+    assert f'#!define DATABASE "pbx=>postgres://{role}:{password}@' in output
     url = as_role(own, role)
     for view in VIEWS:
         scalar(url, f"SELECT count(*) FROM sip.{view}")

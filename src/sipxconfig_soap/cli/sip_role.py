@@ -92,5 +92,7 @@ def _told(name: str, made_up: str | None, url: sa.URL) -> str:
         lines.append(f"The database listens in the directory {socket}; over TCP, in kamailio:")
     else:
         lines.append("In sipxconfig-local.cfg of Kamailio (deploy/kamailio):")
-    lines.append(f'#!define DB_URL "postgres://{name}:{made_up or "PASSWORD"}@{at}/{url.database}"')
+    lines.append(
+        f'#!define DATABASE "pbx=>postgres://{name}:{made_up or "PASSWORD"}@{at}/{url.database}"'
+    )
     return "\n".join(lines)
