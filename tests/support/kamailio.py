@@ -7,8 +7,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,12 +175,51 @@ def ask(port: int, line: str, *more: str, seconds: float = 5.0, source: str = PH
             return ""
 
 
+class Wire:
+    """A way to PostgreSQL that can be cut."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._behind = 0
+        self._open: list[socket.socket] = []
+
+    def mend(self, behind: int | None = None) -> None:
+        """Let connections through, to this port or the one of before."""
+        self._behind = behind or self._behind
+        listener = socket.create_server((SERVER, self.port))
+        self._open = [listener]
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        """End all connections, and refuse new ones."""
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection((SERVER, self._behind))
+                self._open += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
 @contextmanager
-def exchange(through: str | None = None, **defines: str) -> Iterator[Exchange]:
+def exchange(wire: Wire | None = None, **defines: str) -> Iterator[Exchange]:
     """PostgreSQL, a server with a worker, and Kamailio, in a fresh directory.
 
     Args:
-        through: host and port at which Kamailio reaches PostgreSQL; itself if none is given.
+        wire: by which Kamailio reaches PostgreSQL, if not directly.
         defines: what Kamailio's local file says.
     """
     with tempfile.TemporaryDirectory(prefix="calls-") as name:
@@ -201,7 +241,7 @@ def exchange(through: str | None = None, **defines: str) -> Iterator[Exchange]:
                 "SIPXCONFIG_RESTART_SPACING": "0.1",
             }
             with serve(directory, settings) as server:
-                reader = _reader_url(directory, url, through)
+                reader = _reader_url(directory, url, wire)
                 with kamailio(directory, reader, port, **defines) as process:
                     database = Database(url, pool_size=2)
                     system = System(Soap(OverHttp(server)), database)  # type: ignore[arg-type]
@@ -210,12 +250,15 @@ def exchange(through: str | None = None, **defines: str) -> Iterator[Exchange]:
                     database.dispose()
 
 
-def _reader_url(directory: Path, url: str, through: str | None) -> str:
+def _reader_url(directory: Path, url: str, wire: Wire | None) -> str:
     """What the command prints for Kamailio, over TCP."""
     cli = Cli(directory)
     cli.environ["SIPXCONFIG_DATABASE_URL"] = url
     printed = cli.ok("sip-role", "kamailio")
     found = re.search(r'"(?:pbx=>)?postgres://(.*)@.*?/(\w+)"', printed)
     assert found is not None
-    at = through or f"{SERVER}:{sa.make_url(url).query['port']}"
-    return f"postgres://{found[1]}@{at}/{found[2]}"
+    port = int(str(sa.make_url(url).query["port"]))
+    if wire is not None:
+        wire.mend(port)
+        port = wire.port
+    return f"postgres://{found[1]}@{SERVER}:{port}/{found[2]}"

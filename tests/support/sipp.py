@@ -39,14 +39,22 @@ _IN_DIALOG = """<send{retrans}><![CDATA[
 {method} [next_url] SIP/2.0
 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
 [routes]
-From: <sip:{sender}@{domain}>;tag=[pid]SIPp[call_number]
-To: <sip:{to}@{domain}>[peer_tag_param]
+From: <sip:{{user}}@{{domain}}>;tag=[pid]SIPp[call_number]
+To: <sip:{{to}}@{{domain}}>[peer_tag_param]
 Call-ID: [call_id]
 CSeq: {number} {method}
 Max-Forwards: 70
 Content-Length: 0
 
 ]]></send>"""
+
+TALK = (
+    _IN_DIALOG.format(method="ACK", number="2", retrans="")
+    + '<pause milliseconds="100"/>'
+    + _IN_DIALOG.format(method="BYE", number="3", retrans=' retrans="500"')
+    + '<recv response="200"/>'
+).replace("{domain}", DOMAIN)
+"""What follows when a call of ``{user}`` to ``{to}`` was answered."""
 
 _ANSWER = """<send{more}><![CDATA[
 SIP/2.0 {status}
@@ -61,6 +69,8 @@ Content-Length: 0
 
 ]]></send>"""
 
+_TRACE = ("-trace_msg", "-message_file", "messages.log")
+
 _TAG = ";tag=[pid]SIPp[call_number]"
 
 
@@ -71,10 +81,11 @@ def answer(status: str, *, more: str = "", tag: str = _TAG) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a sipp ended: its exit code (0: as the scenario says) and all messages."""
+    """How a sipp ended: its exit code (0: as the scenario says), all messages, its last screen."""
 
     code: int
     messages: str
+    statistics: str = ""
 
     @property
     def statuses(self) -> list[int]:
@@ -83,28 +94,33 @@ class Outcome:
         return [int(each) for each in found]
 
 
-def once(port: int, scenario: str, *options: str, address: str = PHONES) -> Outcome:
-    """Run a scenario once, to its end."""
+def once(
+    port: int, scenario: str, *options: str, address: str = PHONES, messages: bool = True
+) -> Outcome:
+    """Run a scenario to its end, once if the options do not say something else."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "scenario.xml").write_text(_SCENARIO.format(scenario))
         command = [
             *("sipp", f"{SERVER}:{port}", "-sf", "scenario.xml", "-i", address, "-m", "1"),
             *("-p", str(free_port(address)), "-nostdin", "-timeout", "30", "-timeout_error"),
-            *("-trace_msg", "-message_file", "messages.log", *options),
+            *(_TRACE if messages else ()),
+            *options,
         ]
         done = subprocess.run(
-            command, cwd=directory, capture_output=True, timeout=LIMIT, check=False
+            command, cwd=directory, capture_output=True, timeout=2 * LIMIT, check=False
         )
         log = directory / "messages.log"
-        return Outcome(done.returncode, log.read_text() if log.exists() else "")
+        screen = done.stdout.decode(errors="replace")[-3000:]
+        return Outcome(done.returncode, log.read_text() if log.exists() else "", screen)
 
 
 def with_login(method: str, status: int, **fields: str) -> str:
     """A request, its challenge, the request with a login, and its final answer."""
     challenge = "401" if method == "REGISTER" else "407"
     first = request(method, "1", **fields)
-    login = f"[authentication username={fields['login']} password={fields['password']}]"
+    usual = "[authentication username={login} password={password}]"
+    login = fields.get("credentials") or usual.format(**fields)
     ack = request("ACK", "1", **fields) if method == "INVITE" else ""
     second = request(method, "2", **{**fields, "more": f"{login}\n{fields.get('more', '')}"})
     return (
@@ -155,32 +171,26 @@ def register(
         status: the answer that is expected to the login.
         to: the address that is registered, the user's.
     """
-    fields = {
-        "to": "x",
-        "to_header": to or user,
-        "sender": user,
-        "login": login or user,
-        "password": password,
-        "more": f"Expires: {expires}",
-    }
-    if contact is not None:
-        fields["contact"] = contact
-    scenario = with_login("REGISTER", status, **fields)
-    return once(port, scenario.replace("REGISTER sip:x@", "REGISTER sip:"), *options)
+    more = {} if contact is None else {"contact": contact}
+    scenario = registration(
+        status, user=user, to=to, expires=expires, login=login or user, password=password, **more
+    )
+    return once(port, scenario, *options)
+
+
+def registration(
+    status: int, *, user: str, to: str | None = None, expires: int = 600, **fields: str
+) -> str:
+    """A registration that comes to this answer."""
+    fields |= {"to": "x", "to_header": to or user, "sender": user, "more": f"Expires: {expires}"}
+    # The request goes to the domain, not to a user.
+    return with_login("REGISTER", status, **fields).replace("sip:x@", "sip:")
 
 
 def call(port: int, user: str, password: str, to: str, status: int = 200, *options: str) -> Outcome:
     """Call a number; a call that is answered is ended by BYE."""
     fields = {"to": to, "sender": user, "login": user, "password": password}
-    end = {"sender": user, "to": to, "domain": DOMAIN}
-    after = (
-        _IN_DIALOG.format(method="ACK", number="2", retrans="", **end)
-        + '<pause milliseconds="100"/>'
-        + _IN_DIALOG.format(method="BYE", number="3", retrans=' retrans="500"', **end)
-        + '<recv response="200"/>'
-        if status == 200
-        else request("ACK", "2", **fields)
-    )
+    after = TALK.format(user=user, to=to) if status == 200 else request("ACK", "2", **fields)
     return once(port, with_login("INVITE", status, **fields) + after, *options)
 
 
@@ -253,7 +263,9 @@ def accepts(method: str) -> str:
 
 
 @contextmanager
-def waiting(scenario: str, *options: str, address: str = PHONES, port: int = 0) -> Iterator[Phone]:
+def waiting(
+    scenario: str, *options: str, address: str = PHONES, port: int = 0, messages: bool = True
+) -> Iterator[Phone]:
     """A sipp that does this for everybody who calls it."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -261,7 +273,8 @@ def waiting(scenario: str, *options: str, address: str = PHONES, port: int = 0) 
         (directory / "scenario.xml").write_text(_SCENARIO.format(scenario))
         command = [
             *("sipp", "-sf", "scenario.xml", "-i", address, "-p", str(own), "-nostdin"),
-            *("-trace_msg", "-message_file", "messages.log", *options),
+            *(_TRACE if messages else ()),
+            *options,
         ]
         process = subprocess.Popen(
             command, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
