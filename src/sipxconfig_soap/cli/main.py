@@ -22,6 +22,7 @@ from sipxconfig_soap.cli.migrate import migrate
 from sipxconfig_soap.cli.profiles import profile, profiles
 from sipxconfig_soap.cli.serve import serve
 from sipxconfig_soap.cli.sheets import phones, users
+from sipxconfig_soap.cli.sip_role import sip_role
 from sipxconfig_soap.cli.worker import worker
 from sipxconfig_soap.cli.wsdl import wsdl
 from sipxconfig_soap.directories import NoTemporaryDirectory
@@ -78,5 +79,5 @@ for _command in (
     *(serve, worker, migrate, import_legacy, admin, wsdl, jobs, profile, profiles, audit, doctor),
 ):
     main.add_command(_command)
-for _command in (users, phones, compare):
+for _command in (users, phones, compare, sip_role):
     main.add_command(_command)

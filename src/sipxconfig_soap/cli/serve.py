@@ -117,14 +117,19 @@ def _tell_of_test_service(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, url: str) -> None:
-    """See to the schema and the first administrator."""
+    """See to the schema, the first administrator, and what SIP servers read of the settings."""
     from sipxconfig_soap.db import Database  # noqa: PLC0415
+    from sipxconfig_soap.domain.rules import Rules  # noqa: PLC0415
+    from sipxconfig_soap.domain.sip import publish_domains  # noqa: PLC0415 - loads the tables
+
+    rules = Rules.from_settings(settings)
 
     database = Database(url, pool_size=1)
     try:
         wait_for(database, settings.database_wait)
         _see_to_schema(settings, database)
         ensure_superadmin(database, settings)
+        database.change(lambda connection: publish_domains(connection, rules))
     finally:
         # Nothing may be open when workers are forked.
         database.dispose()

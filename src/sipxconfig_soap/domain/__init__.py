@@ -12,6 +12,7 @@ from sipxconfig_soap.domain import (
     park_orbits,
     permissions,
     phones,
+    sip,
     untrusted_proxies,
     users,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "park_orbits",
     "permissions",
     "phones",
+    "sip",
     "untrusted_proxies",
     "users",
 ]

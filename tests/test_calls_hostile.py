@@ -1,0 +1,183 @@
+"""Callers and phones that mean no good, and a database that is away (deploy/kamailio)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.kamailio import PHONES, SERVER, Exchange, Wire, ask, exchange, needs_kamailio
+from tests.support.sipp import (
+    ANSWERS,
+    accepts,
+    call,
+    once,
+    phone,
+    register,
+    request,
+    waiting,
+    with_login,
+)
+from tests.support.system import MAC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = needs_kamailio
+
+SECRET = "s3cret"
+ALICE = {"sender": "alice", "login": "alice", "password": SECRET}
+STRANGER = "127.0.0.9"
+
+
+@pytest.fixture(scope="module")
+def calls() -> Iterator[Exchange]:
+    with exchange(FLOOD_REQUESTS="40") as running:
+        running.system.add_users("alice", "bob", "7", "o'neil", sipPassword=SECRET)
+        yield running
+
+
+NASTY = ["x'OR'1'='1", "';DROP/**/VIEW/**/sip.users;--", "$$x$$", "%27", "x,y", "a?b;c=d"]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_what_means_something_in_sql_means_nothing(calls: Exchange, text: str) -> None:
+    assert call(calls.port, "alice", SECRET, text, 404).code == 0
+    assert register(calls.port, "alice", SECRET, login=text, status=401).code == 0
+    assert register(calls.port, "alice", SECRET, login=f"\\{text}", status=401).code == 0
+    assert calls.system.scalar("SELECT count(*) FROM sip.users") == 5
+    assert "cannot do the query" not in calls.log.read_text()
+
+
+def test_bytes_that_are_no_text_reach_no_statement(calls: Exchange) -> None:
+    login = (
+        f'Authorization: Digest username="al\x01ice", realm="{"pbx.example.com"}", nonce="x",'
+        ' uri="sip:x", response="00000000000000000000000000000000"'
+    )
+    line = "REGISTER sip:pbx.example.com SIP/2.0"
+    assert not ask(calls.port, line, login, seconds=1).startswith("SIP/2.0 200")
+    assert "cannot do the query" not in calls.log.read_text()
+
+
+def test_a_name_with_an_apostrophe_works(calls: Exchange) -> None:
+    with phone(calls.port, "o'neil", SECRET, ANSWERS):
+        assert call(calls.port, "alice", SECRET, "o'neil").code == 0
+
+
+def test_names_are_texts_not_numbers(calls: Exchange) -> None:
+    assert register(calls.port, "7", SECRET, to="07", status=403).code == 0
+    assert call(calls.port, "alice", SECRET, "07", 404).code == 0
+
+
+def test_nobody_registers_for_somebody_else(calls: Exchange) -> None:
+    assert register(calls.port, "alice", SECRET, to="bob", status=403).code == 0
+    assert register(calls.port, "alice", SECRET, to=f"~~in~{MAC}", status=403).code == 0
+    assert call(calls.port, "alice", SECRET, "bob", 480).code == 0
+
+
+def test_nobody_calls_by_another_name(calls: Exchange) -> None:
+    fields = {**ALICE, "sender": "bob", "to": "bob"}
+    scenario = with_login("INVITE", 403, **fields) + request("ACK", "2", **fields)
+    assert once(calls.port, scenario).code == 0
+
+
+def test_names_of_the_system_are_not_for_outside(calls: Exchange) -> None:
+    calls.system.add_phone(MAC, lines=[{"userId": "bob"}])
+    with phone(calls.port, "bob", SECRET, accepts("NOTIFY"), login=f"bob/{MAC}") as bob:
+        target = f"sip:~~in~{MAC}@pbx.example.com SIP/2.0"
+        event = ("Event: check-sync", "Subscription-State: active")
+        for method, source in (("NOTIFY", PHONES), ("NOTIFY", STRANGER), ("MESSAGE", STRANGER)):
+            answer = ask(calls.port, f"{method} {target}", *event, source=source)
+            assert answer.startswith("SIP/2.0 403")
+        config = "From: <sip:~~id~config@pbx.example.com>;tag=1"
+        line = "NOTIFY sip:bob@pbx.example.com SIP/2.0"
+        assert ask(calls.port, line, config, *event).startswith("SIP/2.0 403")
+        line = "INVITE sip:bob@pbx.example.com SIP/2.0"
+        assert ask(calls.port, line, config).startswith("SIP/2.0 403")
+        assert bob.heard() == []
+        # The server itself, from its own address, gets through.
+        assert ask(calls.port, f"NOTIFY {target}", *event, source=SERVER).startswith("SIP/2.0 200")
+
+
+def test_no_relay_to_other_domains(calls: Exchange) -> None:
+    with waiting(accepts("MESSAGE")) as victim:
+        for line in (
+            f"MESSAGE sip:x@{victim.contact} SIP/2.0",
+            f"INVITE sip:x@{victim.contact} SIP/2.0",
+        ):
+            assert ask(calls.port, line).startswith("SIP/2.0 403")
+        # Nor by routes that the sender brings along: they do not count.
+        route = f"Route: <sip:{SERVER}:{calls.port};lr>, <sip:{victim.contact};lr>"
+        line = "MESSAGE sip:bob@pbx.example.com SIP/2.0"
+        assert ask(calls.port, line, route).startswith("SIP/2.0 407")
+        # Nor in a dialog that was never begun.
+        to = "To: <sip:bob@pbx.example.com>;tag=2"
+        for mark in ("", ";mark=0123456789abcdef0123456789abcdef"):
+            route = f"Route: <sip:{SERVER}:{calls.port};lr{mark}>"
+            line = f"BYE sip:x@{victim.contact} SIP/2.0"
+            assert ask(calls.port, line, to, route).startswith("SIP/2.0 403")
+        assert victim.heard() == []
+
+
+def test_a_phone_that_leads_back_to_the_server_is_not_called(calls: Exchange) -> None:
+    calls.system.add_users("loop", "snake", sipPassword=SECRET, aliases=None)
+    calls.system.edit_user("loop", aliases="again")
+    own = f"{SERVER}:{calls.port}"
+    assert register(calls.port, "loop", SECRET, contact=own).code == 0
+    assert register(calls.port, "snake", SECRET, contact="pbx.example.com").code == 0
+    for number in ("loop", "again", "snake"):
+        done = call(calls.port, "alice", SECRET, number, 480)
+        assert done.code == 0, done.messages
+    assert "would come back" in calls.log.read_text()
+
+
+def test_an_alias_leads_to_no_alias(calls: Exchange) -> None:
+    calls.system.add_users("x1", aliases=["x2"])
+    calls.system.refusal("addUser", user={"userName": "x3", "aliases": ["x2"]})
+    calls.system.refusal("addUser", user={"userName": "x2", "aliases": ["x4"]})
+
+
+def test_too_many_hops_end(calls: Exchange) -> None:
+    line = "INVITE sip:bob@pbx.example.com SIP/2.0"
+    assert ask(calls.port, line, "Max-Forwards: 0").startswith("SIP/2.0 483")
+
+
+def test_a_flood_is_dropped_and_others_are_heard(calls: Exchange) -> None:
+    line = "OPTIONS sip:pbx.example.com SIP/2.0"
+    answers = [ask(calls.port, line, seconds=0.2, source=STRANGER) for _ in range(60)]
+    assert answers[0].startswith("SIP/2.0 200")
+    assert answers[-1] == ""
+    assert ask(calls.port, line).startswith("SIP/2.0 200")
+
+
+def test_rubbish_stops_nothing(calls: Exchange) -> None:
+    for line in (
+        "INVITE",
+        "INVITE sip: SIP/2.0",
+        "\0" * 2000,
+        "REGISTER sip:pbx.example.com SIP/9",
+    ):
+        ask(calls.port, line, seconds=0.1)
+    assert ask(calls.port, "PUBLISH sip:pbx.example.com SIP/2.0").startswith("SIP/2.0 405")
+    assert calls.process.poll() is None
+
+
+def test_while_the_database_is_away() -> None:
+    wire = Wire()
+    with exchange(wire) as calls:
+        calls.system.add_users("alice", "bob", sipPassword=SECRET, aliases=None)
+        calls.system.edit_user("bob", aliases="robert")
+        assert register(calls.port, "alice", SECRET).code == 0
+        with phone(calls.port, "bob", SECRET, ANSWERS) as bob:
+            wire.cut()
+            # Who is registered is reached by its name; what has to be looked up is not.
+            assert call(calls.port, "alice", SECRET, "bob").code == 0
+            assert bob.methods() == ["INVITE", "ACK", "BYE"]
+            assert call(calls.port, "alice", SECRET, "robert", 503).code == 0
+            assert call(calls.port, "alice", "wrong", "bob", 407).code == 0
+            done = register(calls.port, "alice", SECRET, status=503)
+            assert done.code == 0
+            assert "Retry-After: 10" in done.messages
+            wire.mend()
+            assert register(calls.port, "alice", SECRET).code == 0
+            assert call(calls.port, "alice", SECRET, "robert").code == 0
