@@ -174,6 +174,9 @@ def restore(pool: Database, cheap_pins: None) -> str:  # noqa: ARG001 - comes fi
     """
     tables = metadata.sorted_tables
     with pool.engine.begin() as connection:
+        # A server that was started on it before has made a superadmin of its own.
+        for table in reversed(tables):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
         accounts.bootstrap(connection, admin_pin=PIN)
         connection.exec_driver_sql("CREATE SCHEMA pristine")
         for table in tables:

@@ -18,10 +18,10 @@ import pytest
 from sipxconfig_soap.comparing.client import CannotAsk, _entities, base_url, is_exposed
 from sipxconfig_soap.settings import Settings
 from sipxconfig_soap.web.app import create_app
+from tests.support.cli import Cli
 from tests.support.client import PIN
 from tests.support.system import MAC, System
 from tests.support.twin import Canned, canned, listing, served
-from tests.test_cli import Cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,9 +15,9 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import created_database
+from tests.support.cli import WAIT_SECONDS, Cli
 from tests.support.legacy import DOMAIN, LAST_TOKENS, REALM
 from tests.support.system import MAC, System
-from tests.test_cli import WAIT_SECONDS, Cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from alembic.util import CommandError
 
 from sipxconfig_soap import schema
 from tests.conftest import created_database
-from tests.test_cli import Cli
+from tests.support.cli import Cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sipxconfig_soap.sheets import cells, files
 from sipxconfig_soap.sheets.users import COLUMNS
 from sipxconfig_soap.values import is_blank
+from tests.support.cli import Cli
 from tests.support.sheets import PHONES_HEAD, USERS_HEAD, Sheets
 from tests.support.system import System
-from tests.test_cli import Cli
 
 if TYPE_CHECKING:
     from pathlib import Path

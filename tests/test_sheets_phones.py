@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.cli import Cli
 from tests.support.sheets import PHONES_HEAD, Sheets
 from tests.support.system import MAC, System
-from tests.test_cli import Cli
 
 if TYPE_CHECKING:
     from pathlib import Path

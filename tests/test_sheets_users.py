@@ -12,9 +12,9 @@ import pytest
 from sipxconfig_soap.domain import pins
 from sipxconfig_soap.sheets import files
 from sipxconfig_soap.sheets.columns import USER_NAME
+from tests.support.cli import Cli
 from tests.support.sheets import USERS_HEAD, Sheets
 from tests.support.system import TOO_LONG, System
-from tests.test_cli import Cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

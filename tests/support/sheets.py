@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.test_cli import Cli
+    from tests.support.cli import Cli
 
 USERS_HEAD = "User name,PIN,Voicemail PIN,SIP password,First name,Last name,User alias"
 USERS_HEAD += ",EMail address,User group"
