@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _SIGNS = (
     b"href",
+    b"/2003/05/soap-encoding",  # of its ref
     b"rray",  # Array and arrayType
     b"base64",
     b"/1999/XMLSchema-instance",
