@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from sipxconfig_soap.services import SERVICES
 from sipxconfig_soap.soap.encoding import is_encoded
 from sipxconfig_soap.soap.endpoint import Endpoint
 from tests.support.messages import refusal
-from tests.support.soap import ENVELOPE11, NS, Problem, envelope
+from tests.support.soap import ENVELOPE11, NS, Problem, SoapFault, envelope
 
 if TYPE_CHECKING:
     from sipxconfig_soap.errors import Problems
@@ -105,9 +106,23 @@ def test_no_list_is_made_by(soap: Soap, aliases: str) -> None:
     assert fault.problems == [Problem("unknownElement", "aliases[0].a")]
 
 
-def test_a_wrong_type_of_a_text_does_not_matter(soap: Soap) -> None:
-    soap.call("UserService", add_user(f'<lastName {ENC} xsi:type="enc:Array">Curie</lastName>'))
-    assert user(soap)["lastName"] == "Curie"
+TEXTS = {
+    "a list": ("AddUser", f"<user><userName>201</userName><aliases {ARRAY}>301</aliases></user>"),
+    "a text": ("AddUser", f"<user><userName>201</userName><lastName {ARRAY}>C</lastName></user>"),
+    "a boolean": ("ManageUser", f"<search/><deleteUser {ARRAY}>true</deleteUser>"),
+    "a structure": ("ManageUser", f"<search {ARRAY}>201</search>"),
+    "an item": ("ManageUser", f"<search/><edit {ARRAY}><item {ARRAY}>lastName</item></edit>"),
+    "a target": ("ManageUser", f'<search href="#s"/></ManageUser><m {ARRAY} id="s">201</m>'),
+}
+
+
+@pytest.mark.parametrize(("operation", "inside"), TEXTS.values(), ids=TEXTS)
+def test_an_array_of_text_is_refused(soap: Soap, operation: str, inside: str) -> None:
+    end = "" if "</ManageUser>" in inside else f"</{operation}>"
+    fault = SoapFault(soap.post("UserService", envelope(f"<{operation}>{inside}{end}")))
+    assert (fault.status, fault.code) == (500, "soapenv:Client")
+    assert re.fullmatch("The array '[a-zA-Z]+' has text instead of items.", fault.text)
+    assert user_names(soap) == ["superadmin"]
 
 
 def test_members_are_counted_as_they_are_read(soap: Soap) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lxml import etree
 
+from sipxconfig_soap.errors import VALUE_LIMIT
 from sipxconfig_soap.soap.envelope import XSI
 from sipxconfig_soap.soap.faults import client_fault
 from sipxconfig_soap.soap.reader import (
@@ -25,7 +26,7 @@ from sipxconfig_soap.soap.reader import (
 )
 from sipxconfig_soap.soap.references import References, circle, reference_of
 from sipxconfig_soap.soap.xml import DEEP, MANY, MAX_DEPTH, MAX_ELEMENTS
-from sipxconfig_soap.values import trim
+from sipxconfig_soap.values import is_blank, trim
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -78,7 +79,8 @@ def translate(root: _Element, version: SoapVersion, limit: int) -> None:
         limit: bytes that the call may have, written out.
 
     Raises:
-        Fault: Client, for references that cannot be followed, and for what exceeds a limit.
+        Fault: Client, for references that cannot be followed, for arrays of text, and for what
+            exceeds a limit.
     """
     for body in root.iterchildren(f"{{{version.namespace}}}Body"):
         references = References(body)
@@ -147,9 +149,12 @@ class _Translation:
             self._inside.add(reference)
             sent = self._read(element)
         self._count(name, sent.text, depth)
-        if sent.kind == ARRAY and len(element) and not sent.nil and depth > _CALL:
+        is_array = sent.kind == ARRAY and not sent.nil and depth > _CALL
+        if is_array and len(element):
             for member in element:
                 self._write(parent, name, member, depth + 1)
+        elif is_array and not is_blank(sent.text):
+            raise client_fault(f"The array '{name[:VALUE_LIMIT]}' has text instead of items")
         else:
             written = etree.SubElement(parent, name)
             written.text = sent.text
