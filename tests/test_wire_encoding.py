@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +12,7 @@ from sipxconfig_soap.services import SERVICES
 from sipxconfig_soap.soap.encoding import is_encoded
 from sipxconfig_soap.soap.endpoint import Endpoint
 from tests.support.messages import refusal
-from tests.support.soap import ENVELOPE11, NS, Problem, SoapFault, envelope
+from tests.support.soap import ENVELOPE11, NS, Problem, envelope
 
 if TYPE_CHECKING:
     from sipxconfig_soap.errors import Problems
@@ -106,25 +105,6 @@ def test_no_list_is_made_by(soap: Soap, aliases: str) -> None:
     assert fault.problems == [Problem("unknownElement", "aliases[0].a")]
 
 
-TEXTS = {
-    "a list": ("AddUser", f"<user><userName>201</userName><aliases {ARRAY}>301</aliases></user>"),
-    "a text": ("AddUser", f"<user><userName>201</userName><lastName {ARRAY}>C</lastName></user>"),
-    "a boolean": ("ManageUser", f"<search/><deleteUser {ARRAY}>true</deleteUser>"),
-    "a structure": ("ManageUser", f"<search {ARRAY}>201</search>"),
-    "an item": ("ManageUser", f"<search/><edit {ARRAY}><item {ARRAY}>lastName</item></edit>"),
-    "a target": ("ManageUser", f'<search href="#s"/></ManageUser><m {ARRAY} id="s">201</m>'),
-}
-
-
-@pytest.mark.parametrize(("operation", "inside"), TEXTS.values(), ids=TEXTS)
-def test_an_array_of_text_is_refused(soap: Soap, operation: str, inside: str) -> None:
-    end = "" if "</ManageUser>" in inside else f"</{operation}>"
-    fault = SoapFault(soap.post("UserService", envelope(f"<{operation}>{inside}{end}")))
-    assert (fault.status, fault.code) == (500, "soapenv:Client")
-    assert re.fullmatch("The array '[a-zA-Z]+' has text instead of items.", fault.text)
-    assert user_names(soap) == ["superadmin"]
-
-
 def test_members_are_counted_as_they_are_read(soap: Soap) -> None:
     aliases = f"<aliases>a</aliases><aliases {ARRAY}><x>b</x><x>c d</x></aliases>"
     fault = refusal(soap, "UserService", add_user(aliases + "<aliases>e f</aliases>"))
@@ -153,12 +133,6 @@ def test_lists_of_structures_are_read_too(soap: Soap) -> None:
     body = f"<search><byUserName>201</byUserName></search><edit {ARRAY}>{edits}</edit>"
     soap.call("UserService", f"<con:ManageUser>{body}</con:ManageUser>")
     assert (user(soap)["lastName"], user(soap)["firstName"]) == ("Curie", "Curie")
-
-
-def test_a_list_of_what_may_stand_once_is_refused(soap: Soap) -> None:
-    search = f"<search {ARRAY}><a><byUserName>201</byUserName></a><a/></search>"
-    fault = refusal(soap, "UserService", f"<con:FindUser>{search}</con:FindUser>")
-    assert fault.problems == [Problem("invalidValue", "search")]
 
 
 def test_an_empty_list_as_search_is_an_empty_search(soap: Soap) -> None:
