@@ -105,11 +105,6 @@ def test_no_list_is_made_by(soap: Soap, aliases: str) -> None:
     assert fault.problems == [Problem("unknownElement", "aliases[0].a")]
 
 
-def test_a_wrong_type_of_a_text_does_not_matter(soap: Soap) -> None:
-    soap.call("UserService", add_user(f'<lastName {ENC} xsi:type="enc:Array">Curie</lastName>'))
-    assert user(soap)["lastName"] == "Curie"
-
-
 def test_members_are_counted_as_they_are_read(soap: Soap) -> None:
     aliases = f"<aliases>a</aliases><aliases {ARRAY}><x>b</x><x>c d</x></aliases>"
     fault = refusal(soap, "UserService", add_user(aliases + "<aliases>e f</aliases>"))
@@ -138,12 +133,6 @@ def test_lists_of_structures_are_read_too(soap: Soap) -> None:
     body = f"<search><byUserName>201</byUserName></search><edit {ARRAY}>{edits}</edit>"
     soap.call("UserService", f"<con:ManageUser>{body}</con:ManageUser>")
     assert (user(soap)["lastName"], user(soap)["firstName"]) == ("Curie", "Curie")
-
-
-def test_a_list_of_what_may_stand_once_is_refused(soap: Soap) -> None:
-    search = f"<search {ARRAY}><a><byUserName>201</byUserName></a><a/></search>"
-    fault = refusal(soap, "UserService", f"<con:FindUser>{search}</con:FindUser>")
-    assert fault.problems == [Problem("invalidValue", "search")]
 
 
 def test_an_empty_list_as_search_is_an_empty_search(soap: Soap) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.support.soap import Soap
 
 SOAP_ENC = "http://schemas.xmlsoap.org/soap/encoding/"
+SOAP12_ENC = "http://www.w3.org/2003/05/soap-encoding"
 XSD = "http://www.w3.org/2001/XMLSchema"
 
 SOAPPY = f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -126,6 +127,10 @@ FIND_201 = {
     "an href elsewhere": (
         '<FindUser><search href="http://127.0.0.1:9/s"><byUserName href="s">201</byUserName>'
         "</search></FindUser>"
+    ),
+    "a ref of SOAP 1.2 beside content": (
+        f'<FindUser><search e:ref="s" xmlns:e="{SOAP12_ENC}"><byUserName e:ref="#s">201'
+        "</byUserName></search></FindUser>"
     ),
     "an href in a namespace": (
         '<FindUser><search con:href="#s"><byUserName>201</byUserName></search></FindUser>'
@@ -257,6 +262,35 @@ def test_references_are_refused_with(soap: Soap, inside: str, sentence: str) -> 
     fault = SoapFault(soap.post("UserService", envelope(inside)))
     assert (fault.status, fault.code, fault.problems) == (500, "soapenv:Client", [])
     assert fault.text == sentence
+
+
+ELSEWHERE = {
+    "a part of MIME": 'href="cid:part1@x"',
+    "a URL": 'href="http://127.0.0.1:9/s"',
+    "nothing": 'href=""',
+    "an id without #": 'href=" s "',
+    "a part beside nil": 'xsi:nil="true" href="cid:s"',
+    "ref of SOAP 1.2": f'e:ref="s" xmlns:e="{SOAP12_ENC}"',
+}
+
+
+@pytest.mark.parametrize("attributes", ELSEWHERE.values(), ids=ELSEWHERE)
+@pytest.mark.parametrize("white", ["", " <!-- none --> "])
+def test_content_that_was_sent_elsewhere_clears_nothing(
+    users: Soap, attributes: str, white: str
+) -> None:
+    last_name = {"property": "lastName", "value": "Curie"}
+    users.operation(
+        "UserService", "manageUser", {"search": {"byUserName": "201"}, "edit": last_name}
+    )
+    edit = f"<property>lastName</property><value {attributes}>{white}</value>"
+    body = f'<ManageUser><search/><edit>{edit}</edit></ManageUser><m id="s"/>'
+    for sent in (body, body.replace("<search/>", "").replace('<m id="s"/>', "")):
+        fault = SoapFault(users.post("UserService", envelope(sent)))
+        assert (fault.status, fault.code) == (500, "soapenv:Client")
+        what = "refers to content that was sent elsewhere, and nothing is fetched"
+        assert fault.text == f"The element 'value' {what}."
+    assert user(users)["lastName"] == "Curie"
 
 
 def test_a_refused_reference_executes_nothing(users: Soap) -> None:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lxml import etree
 
+from sipxconfig_soap.errors import VALUE_LIMIT
 from sipxconfig_soap.soap.envelope import XSI
 from sipxconfig_soap.soap.faults import client_fault
 from sipxconfig_soap.soap.reader import (
     ARRAY,
+    ARRAY_ITEMS,
     BASE64,
     XSI_NIL,
     XSI_TYPE,
@@ -25,7 +27,7 @@ from sipxconfig_soap.soap.reader import (
 )
 from sipxconfig_soap.soap.references import References, circle, reference_of
 from sipxconfig_soap.soap.xml import DEEP, MANY, MAX_DEPTH, MAX_ELEMENTS
-from sipxconfig_soap.values import trim
+from sipxconfig_soap.values import is_blank, trim
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _SIGNS = (
     b"href",
+    b"/2003/05/soap-encoding",  # of its ref
     b"rray",  # Array and arrayType
     b"base64",
     b"/1999/XMLSchema-instance",
@@ -77,7 +80,8 @@ def translate(root: _Element, version: SoapVersion, limit: int) -> None:
         limit: bytes that the call may have, written out.
 
     Raises:
-        Fault: Client, for references that cannot be followed, and for what exceeds a limit.
+        Fault: Client, for references that cannot be followed, for arrays of text, and for what
+            exceeds a limit.
     """
     for body in root.iterchildren(f"{{{version.namespace}}}Body"):
         references = References(body)
@@ -135,8 +139,18 @@ class _Translation:
         self._write(anchor, local_name(element), element, _CALL)
         return anchor[0]
 
-    def _write(self, parent: _Element, name: str, element: _Element, depth: int) -> None:
-        """Append what is meant by an element, under its own name or that of its array."""
+    def _write(
+        self, parent: _Element, name: str, element: _Element, depth: int, items: int = 0
+    ) -> None:
+        """Append what is meant by an element, under its own name or that of its array.
+
+        Args:
+            parent: what it is appended to.
+            name: what it is called there.
+            element: as it was sent.
+            depth: at which it stands.
+            items: that its array holds, 0 outside of arrays.
+        """
         sent = self._read(element)
         reference = sent.reference
         if reference is not None:
@@ -146,16 +160,16 @@ class _Translation:
             self._inside.add(reference)
             sent = self._read(element)
         self._count(name, sent.text, depth)
-        if sent.kind == ARRAY and len(element) and not sent.nil and depth > _CALL:
+        is_array = sent.kind == ARRAY and not sent.nil and depth > _CALL
+        if is_array and len(element):
+            # Of arrays in arrays, the outer one counts that holds several.
+            count = items if items > 1 else len(element)
             for member in element:
-                self._write(parent, name, member, depth + 1)
+                self._write(parent, name, member, depth + 1, count)
+        elif is_array and not is_blank(sent.text):
+            raise client_fault(f"The array '{name[:VALUE_LIMIT]}' has text instead of items")
         else:
-            written = etree.SubElement(parent, name)
-            written.text = sent.text
-            if sent.nil:
-                written.set(XSI_NIL, "true")
-            if sent.kind is not None:
-                written.set(XSI_TYPE, sent.kind)
+            written = _append(parent, name, sent, items)
             for child in element:
                 self._write(written, self._read(child).name, child, depth + 1)
         if reference is not None:
@@ -206,6 +220,19 @@ class _Translation:
         if self._look_ups > _MAX_LOOK_UPS:
             raise client_fault("The request has types beside too many namespaces")
         return known
+
+
+def _append(parent: _Element, name: str, sent: _Sent, items: int) -> _Element:
+    """Write an element without its children, in the words that the reader knows."""
+    written = etree.SubElement(parent, name)
+    written.text = sent.text
+    if sent.nil:
+        written.set(XSI_NIL, "true")
+    if sent.kind is not None:
+        written.set(XSI_TYPE, sent.kind)
+    if items:
+        written.set(ARRAY_ITEMS, str(items))
+    return written
 
 
 def _is_nil(element: _Element) -> bool:

@@ -17,6 +17,7 @@ from spyne.model.primitive import Boolean, Integer32
 from sipxconfig_soap import errors
 from sipxconfig_soap.soap.base64_text import decoded
 from sipxconfig_soap.soap.envelope import XSI
+from sipxconfig_soap.soap.faults import client_fault
 from sipxconfig_soap.values import is_blank, parse_boolean, trim
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 XSI_NIL, XSI_TYPE = f"{{{XSI}}}nil", f"{{{XSI}}}type"
 ARRAY, BASE64 = "Array", "base64Binary"
 """The types that count, without prefix: `encoding.translate` has resolved it."""
+
+ARRAY_ITEMS = f"{{{XSI}}}arrayItems"
+"""The mark that `encoding.translate` gives to items of arrays: how many there are."""
 
 _INT_RANGE = range(-(2**31), 2**31)
 
@@ -191,6 +195,7 @@ class MessageReader:
         Raises:
             Refused: a complex element that must stand is missing, so that the rules would have
                 nothing to look at.
+            Fault: Client, for an array of several items where an element may stand once.
         """
         values: dict[str, Any] = dict(self._absent)
         for name in self._lists:
@@ -207,6 +212,9 @@ class MessageReader:
                 members = values[field.name]
                 where = f"{prefix}{field.name}[{len(members)}]"
                 members.append(self._occurrence(field, child, where, problems))
+            elif _is_of_several(child):
+                items = child.get(ARRAY_ITEMS)
+                raise client_fault(f"'{name}' may be given only once: its array has {items} items")
             elif field.is_complex and seen and field.name in seen:
                 problems.add(
                     errors.invalid_value(prefix + field.name, None, "may be given only once")
@@ -231,6 +239,7 @@ class MessageReader:
         """The children that count, with their names: of a simple one given again only the last.
 
         One with children counts all the same: these are unknown, and nothing sent is dropped.
+        So does an item of an array of several.
         """
         children = [(local_name(child), child) for child in element]
         last = dict(children)
@@ -240,7 +249,7 @@ class MessageReader:
         return [
             (name, child)
             for name, child in children
-            if name not in simple or child is last[name] or len(child)
+            if name not in simple or child is last[name] or len(child) or _is_of_several(child)
         ]
 
     @staticmethod
@@ -256,6 +265,9 @@ class MessageReader:
                 # A search that is nil and says what to look for must not be taken for everything.
                 where = path or field.name
                 problems.add(errors.invalid_value(where, None, "is nil and has content"))
+            elif not field.repeated and element.get(ARRAY_ITEMS) is not None:
+                # An array was given as the search, which is not the same as no search.
+                return field.read(element, path, problems)
             return None
         if field.read is _read_text and element.get(XSI_TYPE) == BASE64:
             return _read_base64(element, path, problems)
@@ -265,6 +277,11 @@ class MessageReader:
 def _is_empty_array(element: _Element) -> bool:
     """Whether an element stands for the members of a list that has none."""
     return element.get(XSI_TYPE) == ARRAY and not len(element) and is_blank(element.text)
+
+
+def _is_of_several(element: _Element) -> bool:
+    """Whether an element came in an array that holds others too."""
+    return bool(element.attrib) and element.get(ARRAY_ITEMS, "1") != "1"
 
 
 def _is_hollow(element: _Element) -> bool:

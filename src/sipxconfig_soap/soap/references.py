@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.soap.faults import Fault
 
+_REF = "{http://www.w3.org/2003/05/soap-encoding}ref"
+"""How SOAP 1.2 spells a reference."""
+
 
 def circle(name: str) -> Fault:
     """The fault for an element that would have to hold itself."""
@@ -34,8 +37,8 @@ class References:
         calls: the children of the Body that nobody refers to.
 
     Raises:
-        Fault: Client, for a reference that has content of its own or leads nowhere, for a target
-            that is no child of the Body, and for an id that is not the only one.
+        Fault: Client, for a reference that has content of its own or leads nowhere or elsewhere,
+            for a target that is no child of the Body, and for an id that is not the only one.
     """
 
     def __init__(self, body: _Element) -> None:
@@ -90,16 +93,24 @@ class References:
 
 
 def reference_of(element: _Element) -> str | None:
-    """The id that an element refers to; an href that leads elsewhere says nothing.
+    """The id that an element refers to; a reference elsewhere says nothing beside content.
 
     Raises:
-        Fault: Client, when the element has content beside.
+        Fault: Client, when the element has content beside the id, or none at all since that was
+            sent elsewhere: read as empty, it would clear a value.
     """
     href = element.get("href")
-    if href is None or not (href := trim(href)).startswith("#"):
+    if href is None and element.get(_REF) is None:
         return None
-    if len(element) or not is_blank(element.text):
-        name = local_name(element)[:VALUE_LIMIT]
+    name = local_name(element)[:VALUE_LIMIT]
+    is_empty = not len(element) and is_blank(element.text)
+    href = trim(href or "")
+    if not href.startswith("#"):
+        if is_empty:
+            what = "refers to content that was sent elsewhere, and nothing is fetched"
+            raise client_fault(f"The element '{name}' {what}")
+        return None
+    if not is_empty:
         raise client_fault(f"The element '{name}' has {_shown(href[1:])} and content of its own")
     return href[1:]
 
