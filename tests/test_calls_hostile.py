@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,6 +99,29 @@ def test_names_of_the_system_are_not_for_outside(calls: Exchange) -> None:
         assert bob.heard() == []
         # The server itself, from its own address, gets through.
         assert ask(calls.port, f"NOTIFY {target}", *event, source=SERVER).startswith("SIP/2.0 200")
+
+
+def test_a_login_that_was_overheard_is_of_no_use(calls: Exchange) -> None:
+    uri = "sip:bob@pbx.example.com"
+    line = f"INVITE {uri} SIP/2.0"
+    call_id, sender = "Call-ID: overheard", "From: <sip:alice@pbx.example.com>;tag=1"
+    found = re.search(r'nonce="(.*?)"', ask(calls.port, line, call_id, sender))
+    assert found is not None
+
+    def md5(*parts: str) -> str:
+        return hashlib.md5(":".join(parts).encode()).hexdigest()
+
+    ha1, ha2 = md5("alice", "pbx.example.com", SECRET), md5("INVITE", uri)
+    response = md5(ha1, found[1], "00000001", "x", "auth", ha2)
+    login = (
+        f'Proxy-Authorization: Digest username="alice", realm="pbx.example.com", uri="{uri}",'
+        f' nonce="{found[1]}", nc=00000001, cnonce="x", qop=auth, response="{response}"'
+    )
+    elsewhere = ask(calls.port, line, call_id, sender, login, source=STRANGER)
+    another = ask(calls.port, line, "Call-ID: another", sender, login)
+    rightful = ask(calls.port, line, call_id, sender, login)
+    codes = [each.split()[1] for each in (elsewhere, another, rightful)]
+    assert codes == ["407", "407", "480"]
 
 
 def test_no_relay_to_other_domains(calls: Exchange) -> None:
