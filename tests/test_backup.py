@@ -74,5 +74,8 @@ def test_all_is_there_after_a_restore_into_an_empty_database(
             there = System(Soap(Client(client.settings, restored)), restored)
             there.add_users("202")
             assert there.user_names() == ["200", "201", "202", "superadmin"]
+            # What SIP servers read is there too, and tells of changes.
+            assert there.scalar("SELECT count(*) FROM sip.users") == 4
+            assert there.scalar("SELECT count(*) FROM pg_trigger WHERE tgname = 'sip_insert_new'")
         finally:
             restored.dispose()

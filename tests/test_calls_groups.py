@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.kamailio import Exchange, exchange, needs_kamailio
-from tests.support.sipp import ANSWERS, BUSY, RINGS, Phone, call, phone
+from tests.support.sipp import ANSWERS, BUSY, RINGS, Phone, call, give_up, phone
+from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +126,15 @@ def test_when_nobody_answers_the_call_ends(group: Group) -> None:
     a, b = group.phones(a=RINGS, b=RINGS)
     group.call(480)
     assert a.methods() == b.methods() == ["INVITE", "CANCEL"]
+
+
+def test_a_caller_who_gives_up_ends_it(calls: Exchange, group: Group) -> None:
+    group.add(("a", "delayed", 2), ("b", "delayed", 2))
+    a, b = group.phones(a=RINGS, b=RINGS)
+    assert give_up(calls.port, "caller", SECRET, "300").code == 0
+    wait_for(lambda: a.methods() == ["INVITE", "CANCEL"])
+    time.sleep(2.5)
+    assert b.heard() == []
 
 
 def test_a_group_in_which_nobody_is(group: Group) -> None:

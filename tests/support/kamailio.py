@@ -149,17 +149,17 @@ def ask(port: int, line: str, *more: str, seconds: float = 5.0, source: str = PH
         sock.bind((source, 0))
         sock.settimeout(seconds)
         own = f"{source}:{sock.getsockname()[1]}"
-        call = f"{time.monotonic_ns()}"
+        unique = f"{time.monotonic_ns()}"
         usual = {
             "From": f"From: <sip:nobody@{DOMAIN}>;tag=1",
             "To": f"To: <sip:nobody@{DOMAIN}>",
             "Contact": f"Contact: <sip:nobody@{own}>",
             "Max-Forwards": "Max-Forwards: 70",
+            "Call-ID": f"Call-ID: {unique}",
         }
         given = {each.split(":")[0] for each in more}
         headers = [
-            f"Via: SIP/2.0/UDP {own};rport;branch=z9hG4bK{call}",
-            f"Call-ID: {call}",
+            f"Via: SIP/2.0/UDP {own};rport;branch=z9hG4bK{unique}",
             f"CSeq: 1 {method}",
             *(each for name, each in usual.items() if name not in given),
             *more,

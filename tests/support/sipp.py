@@ -22,7 +22,7 @@ _SCENARIO = '<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="phone">\n{}
 
 _REQUEST = """<send{retrans}><![CDATA[
 {method} sip:{to}@{domain} SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-[call_number]-{number}
 From: <sip:{sender}@{domain}>;tag=[pid]SIPp[call_number]
 To: <sip:{to_header}@{domain}>
 Call-ID: [call_id]
@@ -126,8 +126,8 @@ def with_login(method: str, status: int, **fields: str) -> str:
     return (
         f'{first}<recv response="100" optional="true"/><recv response="{challenge}" auth="true"/>'
         f'{ack}{second}<recv response="100" optional="true"/>'
-        '<recv response="180" optional="true"/>'
-        f'<recv response="{status}" rrs="true" timeout="25000"/>'
+        + ('<recv response="180" optional="true"/>' if status != 180 else "")
+        + f'<recv response="{status}" rrs="true" timeout="25000"/>'
     )
 
 
@@ -192,6 +192,18 @@ def call(port: int, user: str, password: str, to: str, status: int = 200, *optio
     fields = {"to": to, "sender": user, "login": user, "password": password}
     after = TALK.format(user=user, to=to) if status == 200 else request("ACK", "2", **fields)
     return once(port, with_login("INVITE", status, **fields) + after, *options)
+
+
+def give_up(port: int, user: str, password: str, to: str) -> Outcome:
+    """Call a number, and give up when it rings."""
+    fields = {"to": to, "sender": user, "login": user, "password": password}
+    scenario = (
+        with_login("INVITE", 180, **fields)
+        + request("CANCEL", "2", **fields)
+        + '<recv response="200"/><recv response="487"/>'
+        + request("ACK", "2", **fields)
+    )
+    return once(port, scenario)
 
 
 @dataclass(frozen=True)

@@ -84,14 +84,16 @@ def _told(name: str, made_up: str | None, url: sa.URL) -> str:
     name = escape(name)
     socket = url.query.get("host")
     host = url.host or "localhost"
+    host = f"[{host}]" if ":" in host else host
     at = f"{host}:{url.port}" if url.port else host
     lines = [f"The role {name} may read the schema sip of the database {url.database}."]
     if made_up:
         lines.append(f"Its password: {made_up} (made up just now, and not shown again)")
     if socket and not url.host:
-        lines.append(f"The database listens in the directory {socket}; over TCP, in kamailio:")
-    else:
-        lines.append("In sipxconfig-local.cfg of Kamailio (deploy/kamailio):")
+        lines.append(
+            f"It listens in the directory {socket}; Kamailio needs it to listen on TCP too."
+        )
+    lines.append("For sipxconfig-local.cfg of Kamailio (deploy/kamailio):")
     lines.append(
         f'#!define DATABASE "pbx=>postgres://{name}:{made_up or "PASSWORD"}@{at}/{url.database}"'
     )
