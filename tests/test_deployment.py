@@ -126,8 +126,11 @@ def test_a_script_works_over_https_by_the_wsdl_alone(
     assert answer.status_code == 200
     # One number for a request, in the answer and in the log; with it the client's address.
     number = answer.headers["X-Request-ID"]
-    lines = [line for each in servers for line in each.output if f"request_id={number}" in line]
-    assert "address=127.0.0.1" in wait_for(lambda: lines)[0]
+
+    def lines() -> list[str]:
+        return [line for each in servers for line in each.output if f"request_id={number}" in line]
+
+    assert "address=127.0.0.1" in wait_for(lines)[0]
 
 
 def test_headers_of_a_client_do_not_get_through(proxy: Proxy, servers: list[RunningServer]) -> None:
