@@ -329,6 +329,8 @@ def refuses(server: Bare) -> bool:
         server.connect().close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # the server closed its socket at this very moment
     return False
 
 

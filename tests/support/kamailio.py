@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
 import socket
@@ -88,16 +89,22 @@ class Exchange:
 
 
 def free_port(address: str = SERVER) -> int:
-    """A port that is free for UDP and TCP."""
+    """A port that is free for UDP and TCP, and so is the next one, which is for TLS.
+
+    None of those that the system gives to clients, who might take it meanwhile.
+    """
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.bind((address, 0))
-            port: int = udp.getsockname()[1]
-            try:
-                with socket.create_server((address, port)):
-                    return port
-            except OSError:
-                continue
+        port = random.randrange(20_000, 32_000)
+        try:
+            with (
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+                socket.create_server((address, port)),
+                socket.create_server((address, port + 1)),
+            ):
+                udp.bind((address, port))
+                return port
+        except OSError:
+            continue
 
 
 @contextmanager
