@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from sipxconfig_soap import schema
@@ -133,6 +134,13 @@ def test_a_refusal_stays_readable(engine: sa.Engine) -> None:
     with configured(engine) as config, pytest.raises(CommandError) as refusal:
         command.upgrade(config, "head")
     assert "a49 and A49; and 950 more. Delete" in str(refusal.value)
+
+
+def test_files_are_called_by_their_revisions() -> None:
+    scripts = ScriptDirectory(str(schema.migrations_directory()))
+    in_order = [each.revision for each in scripts.walk_revisions()][::-1]
+    assert schema.revisions() == in_order
+    assert schema.head_revision() == scripts.get_current_head()
 
 
 def test_an_index_of_grams_that_is_gone_is_noticed(engine: sa.Engine) -> None:

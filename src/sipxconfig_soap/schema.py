@@ -1,6 +1,8 @@
 """The state of the database schema, and bringing it up to date with Alembic.
 
-The migrations are in the directory ``migrations`` of a checkout and inside an installed package.
+The migrations are in the directory ``migrations`` of a checkout and inside an installed package. A
+file's name begins with its revision, so the state is known without Alembic, which takes longer to
+load than most commands run.
 """
 
 from __future__ import annotations
@@ -12,13 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 if TYPE_CHECKING:
+    from alembic.config import Config
     from sqlalchemy import Connection, Engine, MetaData
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -28,6 +26,10 @@ LOCK_KEY = 7_370_788_001
 
 COMPARISON: dict[str, Any] = {"compare_type": True, "compare_server_default": True}
 """How tables in the database are compared with those in the code."""
+
+
+class CannotMigrate(Exception):
+    """A migration refused what it found, and changed nothing; the text says what to do."""
 
 
 class State(Enum):
@@ -46,9 +48,15 @@ def migrations_directory() -> Path:
 
 
 @lru_cache(maxsize=1)
+def revisions() -> list[str]:
+    """All revisions, the one that this version of the program needs last; read from disk once."""
+    files = (migrations_directory() / "versions").glob("[0-9]*.py")
+    return sorted(each.name.partition("_")[0] for each in files)
+
+
 def head_revision() -> str:
-    """The revision that this version of the program needs; read from disk once."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+    """The revision that this version of the program needs."""
+    return revisions()[-1]
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -71,25 +79,36 @@ def state(connection: Connection) -> State:
         return State.EMPTY
     if current == head_revision():
         return State.CURRENT
-    scripts = ScriptDirectory.from_config(_config())
-    known = {script.revision for script in scripts.walk_revisions()}
-    return State.BEHIND if current in known else State.AHEAD
+    return State.BEHIND if current in revisions() else State.AHEAD
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema up to date, waiting for another program that is just doing so."""
+    """Bring the schema up to date, waiting for another program that is just doing so.
+
+    Raises:
+        CannotMigrate: what is in the tables is in the way.
+    """
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.util import CommandError  # noqa: PLC0415
+
     with engine.connect() as connection:
         # Its timeouts are changed on the way, so it must not return to the pool.
         connection.detach()
         config = _config()
         config.attributes["connection"] = connection
         before = current_revision(connection)
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise CannotMigrate(str(error)) from error
     _logger.info("schema migrated", before=before, now=head_revision())
 
 
 def differences(connection: Connection) -> list[str]:
     """What in the database differs from the tables in the code, one text for each."""
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - see above
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+
     context = MigrationContext.configure(connection, opts=COMPARISON)
     return [repr(each) for each in compare_metadata(context, target_metadata())]
 
@@ -104,6 +123,8 @@ def target_metadata() -> MetaData:
 
 
 def _config() -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
     config = Config()
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     return config

@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from sipxconfig_soap import __version__
@@ -28,6 +27,7 @@ from sipxconfig_soap.cli.wsdl import wsdl
 from sipxconfig_soap.directories import NoTemporaryDirectory
 from sipxconfig_soap.embedded import EmbeddedError
 from sipxconfig_soap.errors import Unavailable
+from sipxconfig_soap.schema import CannotMigrate
 from sipxconfig_soap.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Program(click.Group):
         try:
             return super().invoke(ctx)
         except (
-            CommandError,
+            CannotMigrate,
             EmbeddedError,
             NoTemporaryDirectory,
             SettingsError,
