@@ -78,7 +78,10 @@ class PatientStream:
 
     def _take(self, piece: memoryview, until: float) -> int:
         """Write some of a piece; the bytes written, 0 when nobody has read in time."""
-        while self._poll.poll(max(0.0, until - self._clock()) * 1000):
+        # To ask first costs as much as to write.
+        ready = self._never_blocks
+        while ready or self._poll.poll(max(0.0, until - self._clock()) * 1000):
+            ready = False
             with suppress(BlockingIOError):
                 if self._socket is not None:
                     return self._socket.send(piece, socket.MSG_DONTWAIT)
@@ -95,6 +98,7 @@ class PatientStream:
         helps, against all but other processes.
         """
         mode = os.fstat(self._descriptor).st_mode
+        self._never_blocks = stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
         if stat.S_ISSOCK(mode):
             self._socket = socket.socket(fileno=os.dup(self._descriptor))
             weakref.finalize(self, self._socket.close).atexit = False
@@ -102,4 +106,5 @@ class PatientStream:
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             with suppress(OSError):
                 self._descriptor = os.open(f"/proc/self/fd/{self._descriptor}", flags)
+                self._never_blocks = True
                 weakref.finalize(self, os.close, self._descriptor).atexit = False

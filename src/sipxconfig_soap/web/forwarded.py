@@ -104,6 +104,8 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
 
 def _spelled(peer: str) -> str:
     """An address as it is logged and counted; anything else as it is."""
+    if ":" not in peer:
+        return peer  # the system spells IPv4 in one way only
     known = read_address(peer)
     return str(known) if known else peer
 
