@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap.domain.audit import audit_log
 from sipxconfig_soap.domain.jobs import DONE, FAILED, PROFILES, REMOVAL, WAITING, announce, jobs
+from sipxconfig_soap.domain.phone_tables import phones, queue_jobs, serial_key
 from sipxconfig_soap.domain.tables import among
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) ->
 
     Of several failed jobs of one phone and kind the newest stands for all. A job whose phone is
     gone, or for whose phone the same is waiting, stays as it is; so does the removal of a file
-    that was written for another phone since.
+    that was written for another phone since. A removal may take a file of a phone that has the
+    serial number now, so what was written for that one is written anew.
 
     Args:
         connection: in a transaction.
@@ -58,9 +60,14 @@ def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) ->
         jobs.update()
         .where(chosen)
         .values(state=WAITING, attempts=0, finished=None, due=sa.func.clock_timestamp())
-    )
+        .returning(jobs.c.kind, sa.func.lower(jobs.c.serial))
+    ).all()
+    removals = {serial for kind, serial in again if kind == REMOVAL}
+    if removals:
+        done = (jobs.c.phone_id == phones.c.id, jobs.c.kind == PROFILES, jobs.c.state == DONE)
+        queue_jobs(connection, PROFILES, serial_key.in_(removals) & sa.exists().where(*done))
     announce(connection)
-    return again.rowcount
+    return len(again)
 
 
 def purge(connection: sa.Connection, days: float) -> int:
