@@ -27,6 +27,8 @@ _XML = str.maketrans(
     }
 )
 
+_RESERVED = "is a word that means something else in this model's file"
+
 _NOT_PLAIN_JAVA = re.compile(r"\\|[^ -~]|^ | $")
 
 
@@ -45,9 +47,25 @@ def xml(text: str) -> str:
     return text.translate(_XML)
 
 
-def java_property(text: str) -> str:
-    r"""Value of a Java property: ASCII, which ISO 8859-1 is read alike, ``\\`` and ``\uXXXX``."""
-    return _NOT_PLAIN_JAVA.sub(_java_escape, text)
+@dataclass(frozen=True, slots=True)
+class JavaProperty:
+    r"""Value of a Java property: ASCII, which ISO 8859-1 is read alike, ``\\`` and ``\uXXXX``.
+
+    Attributes:
+        reserved: a value that means something else to who reads the file.
+    """
+
+    reserved: str | None = None
+
+    def __call__(self, text: str) -> str:
+        """The text with its escapes.
+
+        Raises:
+            Unfit: the text has another meaning.
+        """
+        if text == self.reserved:
+            raise Unfit(_RESERVED)
+        return _NOT_PLAIN_JAVA.sub(_java_escape, text)
 
 
 def _java_escape(found: re.Match[str]) -> str:
@@ -73,7 +91,7 @@ class Bare:
     """A value without quotes up to the end of its line.
 
     Attributes:
-        reserved: values that mean something else.
+        reserved: a value that means something else to the phone.
     """
 
     reserved: str | None = None
@@ -88,7 +106,7 @@ class Bare:
         if text != text.strip(" "):
             raise Unfit("has a blank at its ends, which this model's file cannot carry")
         if text == self.reserved:
-            raise Unfit("is a word that means something else in this model's file")
+            raise Unfit(_RESERVED)
         return _one_line(text)
 
 
