@@ -304,6 +304,16 @@ def test_xml_carries_blanks_quotes_and_line_breaks(model_id: str) -> None:
     check(phone(MODELS[model_id], internal(sip_password=password)), [None])
 
 
+@pytest.mark.parametrize("model_id", ["linksys941", "SPA525G", "linksys2102"])
+def test_a_linksys_trims_what_it_reads(model_id: str) -> None:
+    for password in (" sesame", "sesame ", "\tsesame", "sesame\n"):
+        reason = refusal(model_id, internal(sip_password=password))
+        assert reason.startswith("line 1: password has a blank at its ends")
+    reason = refusal(model_id, internal(sip_password="se\nsame"))
+    assert reason.startswith("line 1: password holds a line break")
+    check(phone(MODELS[model_id], internal(sip_password="s \"<&>' #;e")), [None])
+
+
 @pytest.mark.parametrize("password", ["\x00", "\x0b", "\ufffe", "\ud800"])
 def test_characters_that_xml_does_not_have(password: str) -> None:
     assert refusal("snom300", internal(sip_password=password)) == (

@@ -134,7 +134,13 @@ def test_lines_refuse_only_what_breaks_them(text: str) -> None:
 @given(TEXTS)
 def test_the_reason_never_holds_the_value(text: str) -> None:
     secret = f"sesame{text}sesame"
-    for rule in (formats.xml, formats.Bare(), formats.quoted, formats.JavaProperty()):
+    for rule in (
+        formats.xml,
+        formats.xml_trimmed,
+        formats.Bare(),
+        formats.quoted,
+        formats.JavaProperty(),
+    ):
         reason = ""
         try:
             rule(secret)

@@ -69,7 +69,7 @@ _JITSI = (Form("jitsi", formats.JavaProperty(reserved="${null}")),)
 _YEALINK = (Form("yealink", formats.Bare(reserved="%NULL%")),)
 _NORTEL = _lines("nortel-11xx")
 
-_LINKSYS = Family(_xml("linksys"))
+_LINKSYS = Family((Form("linksys", formats.xml_trimmed),))
 _GRANDSTREAM = Family(_xml("grandstream-phone"), instrument=True)
 _GRANDSTREAM_FXS = Family(_xml("grandstream-fxs"), one_server=True, instrument=True)
 

@@ -27,6 +27,7 @@ _XML = str.maketrans(
     }
 )
 
+_BLANK_AT_ENDS = "has a blank at its ends, which this model's file cannot carry"
 _RESERVED = "is a word that means something else in this model's file"
 
 _NOT_PLAIN_JAVA = re.compile(r"\\|[^ -~]|^ | $")
@@ -45,6 +46,19 @@ def xml(text: str) -> str:
     if NOT_XML.search(text):
         raise Unfit("holds a character that XML does not have")
     return text.translate(_XML)
+
+
+def xml_trimmed(text: str) -> str:
+    """The same for a reader that trims what it finds, references or not, and joins lines.
+
+    Raises:
+        Unfit: as `xml`; or the text has white space at its ends, or a line break.
+    """
+    if text != text.strip(" \t\r\n"):
+        raise Unfit(_BLANK_AT_ENDS)
+    if "\n" in text or "\r" in text:
+        raise Unfit("holds a line break, which this model's file cannot carry")
+    return xml(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,7 @@ class Bare:
                 meaning.
         """
         if text != text.strip(" "):
-            raise Unfit("has a blank at its ends, which this model's file cannot carry")
+            raise Unfit(_BLANK_AT_ENDS)
         if text == self.reserved:
             raise Unfit(_RESERVED)
         return _one_line(text)
