@@ -56,18 +56,19 @@ def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) ->
     chosen = sa.and_(jobs.c.state == FAILED, useful)
     if ids is not None:
         chosen = sa.and_(chosen, among(jobs.c.id, ids))
+    removals = sa.select(sa.func.lower(jobs.c.serial)).where(chosen, jobs.c.kind == REMOVAL)
+    serials = connection.execute(removals).scalars().all()
+    if serials:
+        # Before any job is locked, since phones are.
+        done = (jobs.c.phone_id == phones.c.id, jobs.c.kind == PROFILES, jobs.c.state == DONE)
+        queue_jobs(connection, PROFILES, serial_key.in_(serials) & sa.exists().where(*done))
     again = connection.execute(
         jobs.update()
         .where(chosen)
         .values(state=WAITING, attempts=0, finished=None, due=sa.func.clock_timestamp())
-        .returning(jobs.c.kind, sa.func.lower(jobs.c.serial))
-    ).all()
-    removals = {serial for kind, serial in again if kind == REMOVAL}
-    if removals:
-        done = (jobs.c.phone_id == phones.c.id, jobs.c.kind == PROFILES, jobs.c.state == DONE)
-        queue_jobs(connection, PROFILES, serial_key.in_(removals) & sa.exists().where(*done))
+    )
     announce(connection)
-    return len(again)
+    return again.rowcount
 
 
 def purge(connection: sa.Connection, days: float) -> int:
