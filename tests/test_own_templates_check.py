@@ -153,6 +153,14 @@ def doctor(directory: Path, url: str, templates: Path | None) -> tuple[int, list
     return ran.returncode, [[line[0], line[2]] for line in lines if line[1] == "templates"]
 
 
+def test_doctor_compiles_them_without_a_database(tmp_path: Path) -> None:
+    directory = tmp_path / "templates"
+    write(directory, "group/Top.j2", "{{")
+    broken = "group/Top.j2, line 1: unexpected 'end of template'"
+    nobody = "postgresql://nobody@127.0.0.1:1/none"
+    assert doctor(tmp_path, nobody, directory) == (1, [["fail", broken]])
+
+
 @pytest.mark.usefixtures("database")
 def test_doctor_looks_at_own_templates(database_url: str, tmp_path: Path) -> None:
     directory = tmp_path / "templates"

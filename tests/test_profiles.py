@@ -75,7 +75,8 @@ def shown(
     name = name or user
     if family.apostrophes:
         name = name.replace('"', "'")
-    return Expected(user, auth, password, host, port, name, voice, realm)
+    label = name if settings.line_label == "name" else None
+    return Expected(user, auth, password, host, port, name, voice, realm, label)
 
 
 def check(
@@ -108,7 +109,12 @@ def nasty_lines(count: int) -> tuple[list[LineSnapshot], list[str | None]]:
 
 
 @pytest.mark.parametrize(
-    "settings", [PLAIN, replace(PLAIN, registrar_port=5062, realm="Realm of Söhne")]
+    "settings",
+    [
+        PLAIN,
+        replace(PLAIN, registrar_port=5062, realm="Realm of Söhne"),
+        replace(PLAIN, line_label="name"),
+    ],
 )
 @pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.model_id)
 def test_every_model_with_all_its_lines(model: Model, settings: ProvisioningSettings) -> None:
@@ -222,6 +228,9 @@ def test_the_root_of_a_polycom_file_depends_on_the_version(
         ("audiocodesMP114_FXS", 'Authentication 0 = "200", "s3cret";\n'),
         ("snomM3", '%SUBSCR_0_SIP_UA_DATA_SIP_NAME%:"200"\n'),
         ("snom300", '<user_name idx="1" perm="R">200</user_name>'),
+        ("ipDialog", "<registrar>\n        <manual>TRUE</manual>\n"),
+        ("ipDialog", "<sipProxy>\n        <forwardAllThroughProxy>TRUE<"),
+        ("ipDialog", ">TRUE</registerThroughProxy>\n      </sipProxy>\n"),
         ("linksys941", "<Display_Name_1_>B&quot;o&quot;b</Display_Name_1_>"),
     ],
 )
@@ -295,6 +304,16 @@ def test_xml_carries_blanks_quotes_and_line_breaks(model_id: str) -> None:
     check(phone(MODELS[model_id], internal(sip_password=password)), [None])
 
 
+@pytest.mark.parametrize("model_id", ["linksys941", "SPA525G", "linksys2102"])
+def test_a_linksys_trims_what_it_reads(model_id: str) -> None:
+    for password in (" sesame", "sesame ", "\tsesame", "sesame\n"):
+        reason = refusal(model_id, internal(sip_password=password))
+        assert reason.startswith("line 1: password has a blank at its ends")
+    reason = refusal(model_id, internal(sip_password="se\nsame"))
+    assert reason.startswith("line 1: password holds a line break")
+    check(phone(MODELS[model_id], internal(sip_password="s \"<&>' #;e")), [None])
+
+
 @pytest.mark.parametrize("password", ["\x00", "\x0b", "\ufffe", "\ud800"])
 def test_characters_that_xml_does_not_have(password: str) -> None:
     assert refusal("snom300", internal(sip_password=password)) == (
@@ -333,6 +352,11 @@ def test_values_that_mean_something_else() -> None:
         yealink.model_id, internal(first_name="%NULL%")
     )
     check(phone(yealink, internal(sip_password="%NULL%x", first_name="#1 #2")), ["#1 #2"])
+    jitsi = MODELS["jitsiPhoneModel"]
+    assert refusal(jitsi.model_id, internal(sip_password="${null}")) == (
+        "line 1: password is a word that means something else in this model's file"
+    )
+    check(phone(jitsi, internal(sip_password="${null} ", first_name="${null}x")), ["${null}x"])
     # It would switch the line off.
     assert "line 2: userName is a word that" in refusal("cisco18x", internal(), internal("0"))
 
@@ -342,6 +366,7 @@ def test_values_that_mean_something_else() -> None:
     [
         ("cisco18x", "0"),
         ("yealinkPhoneSIPT46G", "%NULL%"),
+        ("jitsiPhoneModel", "${null}"),
         ("lip6804", "sesame "),
         ("cisco7960", 'se"same'),
         ("polycom331", "se\x01same"),

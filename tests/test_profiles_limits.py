@@ -214,6 +214,13 @@ def test_a_label_has_its_own_limit() -> None:
     assert found["SUBSCR_0_UA_DATA_DISP_NAME"] == "n" * 20
 
 
+def test_a_label_that_is_a_name_is_cut_like_one() -> None:
+    settings = replace(PLAIN, line_label="name")
+    line = internal(first_name="ä" * 15 + "nn")
+    content = render(phone(MODELS["cisco7912"], line), settings)[0].content
+    assert parsers.separated(content, ":", first="#txt")["ShortName"] == "ä" * 15 + "n"
+
+
 def test_no_name_makes_the_user_the_name_which_is_cut_there_alone() -> None:
     line = internal("u" * 36)
     found = parsers.snom_m3(render(phone(MODELS["snomM3"], line), PLAIN)[0].content)

@@ -33,7 +33,9 @@ ONE_OF_EACH = list(
 # Letters are seldom the problem.
 SIGNS = "\"'`\\%<>&;:#!=/,.()[]{}$|~ \t\r\n\0\x1b\x7f\x85\xa0\u2028\u2029\u3000\ufeff\uffff漢𝄞éa0"
 TEXTS = st.text(st.one_of(st.sampled_from(SIGNS), st.characters(codec="utf-8")), max_size=20)
-TEXTS |= st.sampled_from(["%NULL%", "0", "</config>", "[VOIP]", "\\u0041", "a\nkey: b", "//"])
+TEXTS |= st.sampled_from(
+    ["%NULL%", "${null}", "0", "</config>", "[VOIP]", "\\u0041", "a\nkey: b", "//"]
+)
 # In XML such a text looks like the white space of an element that holds no others.
 TEXTS = TEXTS.filter(lambda text: "\n" not in text or text.strip(" \n") != "")
 SIP_USERS = st.text("abcXYZ019-_.!~*'()&=+$,;?/", min_size=1, max_size=20)
@@ -132,7 +134,13 @@ def test_lines_refuse_only_what_breaks_them(text: str) -> None:
 @given(TEXTS)
 def test_the_reason_never_holds_the_value(text: str) -> None:
     secret = f"sesame{text}sesame"
-    for rule in (formats.xml, formats.Bare(), formats.quoted):
+    for rule in (
+        formats.xml,
+        formats.xml_trimmed,
+        formats.Bare(),
+        formats.quoted,
+        formats.JavaProperty(),
+    ):
         reason = ""
         try:
             rule(secret)

@@ -126,6 +126,7 @@ LINE_TABLES: dict[str, Table] = {
         phone={"Proxy": "{server}", "UseLoginID": "1", "SIPRegOn": "1"},
         one_server=True,
         longest_name=31,
+        longest_label=31,
         in_bytes=True,
     ),
     "audiocodesphone": Table(

@@ -21,6 +21,7 @@ class Expected:
     name: str
     voice: str
     realm: str
+    label: str | None = None
 
     @property
     def values(self) -> dict[str, str]:
@@ -36,7 +37,6 @@ class Expected:
             **self.__dict__,
             **made,
             "server": server,
-            "label": self.user,
             # Where the file always has a port.
             "sip_port": self.port or "5060",
         }
@@ -88,7 +88,8 @@ class Table:
         code = self.codes[number - 1] if self.codes else ""
         names = {"N": number, "Z": number - 1, "NN": f"{number:02d}", "K": code, **line.values}
         names["name"] = self._cut(line.name, self.longest_name)
-        names["label"] = self._cut(line.user, self.longest_label)
+        label = line.user if line.label is None else line.label
+        names["label"] = self._cut(label, self.longest_label)
         # P codes are counted on from the one of line 1.
         for base in (4060, 4090, 4120, 4150):
             names[f"P{base}"] = base + number - 1

@@ -8,6 +8,7 @@ line in one of the two tuples of `sipxconfig_soap.cli.doctor`, which name them i
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -250,8 +251,24 @@ _MISSING_RIGHTS = sa.text("""
 """)
 
 
-def own_templates(settings: Settings, connection: Connection) -> Iterator[Finding]:
-    """Whether the administrator's templates for profiles can be used, and each is of something."""
+def own_templates(settings: Settings) -> Iterator[Finding]:
+    """Whether the administrator's templates for profiles can be used."""
+    from sipxconfig_soap.provisioning.profiles import Unreadable, own_check  # noqa: PLC0415
+
+    directory = settings.profile_templates
+    if directory is None:
+        return
+    try:
+        wrong = list(own_check.errors(directory))
+    except Unreadable as error:
+        wrong = [str(error)]
+    yield from (Finding("fail", "templates", each) for each in wrong)
+    if not wrong:
+        yield Finding("ok", "templates", f"those in {directory} can be used")
+
+
+def own_templates_of_nothing(settings: Settings, connection: Connection) -> Iterator[Finding]:
+    """Which of the administrator's templates are for no phone that there can be."""
     from sipxconfig_soap.domain.grouping import PHONE_GROUPS  # noqa: PLC0415 - loads the tables
     from sipxconfig_soap.provisioning.profiles import Unreadable, own_check  # noqa: PLC0415
 
@@ -259,14 +276,9 @@ def own_templates(settings: Settings, connection: Connection) -> Iterator[Findin
     if directory is None or not schema.is_current(connection):
         return
     groups = connection.execute(sa.select(PHONE_GROUPS.groups.c.name)).scalars().all()
-    try:
-        findings = [
-            *(Finding("fail", "templates", each) for each in own_check.errors(directory)),
-            *(Finding("warn", "templates", each) for each in own_check.strays(directory, groups)),
-        ]
-    except Unreadable as error:
-        findings = [Finding("fail", "templates", str(error))]
-    yield from findings or [Finding("ok", "templates", f"those in {directory} can be used")]
+    with suppress(Unreadable):  # which has been told
+        for each in own_check.strays(directory, groups):
+            yield Finding("warn", "templates", each)
 
 
 def proxies(settings: Settings, connection: Connection) -> Iterator[Finding]:

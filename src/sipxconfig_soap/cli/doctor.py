@@ -30,6 +30,7 @@ SURROUNDINGS: tuple[Callable[[Settings], Iterable[Finding]], ...] = (
     checks.temporary,
     checks.data_directory,
     checks.profile_directory,
+    checks.own_templates,
 )
 """What can be found out without the database."""
 
@@ -40,7 +41,7 @@ DATABASE: tuple[Callable[[Settings, Connection], Iterable[Finding]], ...] = (
     checks.connections,
     checks.schema_revision,
     checks.write,
-    checks.own_templates,
+    checks.own_templates_of_nothing,
     checks.proxies,
     checks.clock,
 )

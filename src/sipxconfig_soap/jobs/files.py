@@ -9,17 +9,18 @@ to that), so the removal of a deleted phone's files comes after whatever was sti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from sipxconfig_soap import incident
 from sipxconfig_soap.domain import jobs as queued
-from sipxconfig_soap.domain.phone_tables import phones, queue_jobs
+from sipxconfig_soap.domain.phone_tables import phones, queue_jobs, serial_key
 from sipxconfig_soap.domain.tables import among
 from sipxconfig_soap.jobs import metrics, snapshots
 from sipxconfig_soap.jobs.queue import Ending
 from sipxconfig_soap.provisioning import files
+from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.provisioning.profiles import (
     CannotCarry,
     OwnTemplateError,
@@ -105,7 +106,7 @@ class FileJobs:
         except CannotCarry:
             # The old file says what is no longer so. An own template that cannot be used says
             # nothing of the phone, and its file stays.
-            self._remove(phone.model.profile_paths(phone.serial))
+            self._remove(_paths(phone))
             raise
         for each in rendered:
             files.replace(self._root, each.path, each.content)
@@ -174,17 +175,23 @@ def make_up_for(connection: sa.Connection, lost: Sequence[Task]) -> None:
     one or of none, or may have removed a newer one.
     """
     targets = [task.job.target for task in lost]
-    owned = phones.c.profile_file.in_(targets)
-    owners = set(connection.execute(sa.select(phones.c.profile_file).where(owned)).scalars())
+    serials = [task.job.serial.lower() for task in lost]
+    owned = sa.or_(phones.c.profile_file.in_(targets), serial_key.in_(serials))
+    owners: Sequence[Any] = connection.execute(
+        sa.select(phones.c.model_id, phones.c.serial_number).where(owned)
+    ).all()
     queue_jobs(connection, queued.PROFILES, owned)
+    kept = {
+        path for row in owners for path in MODELS[row.model_id].profile_paths(row.serial_number)
+    }
     orphans = [
-        queued.Removal(
-            task.job.serial,
-            task.job.target,
-            task.phone.model.profile_paths(task.phone.serial),
-            None,
-        )
+        queued.Removal(task.job.serial, task.job.target, paths, None)
         for task in lost
-        if task.phone is not None and task.job.target not in owners
+        if task.phone is not None
+        and (paths := [each for each in _paths(task.phone) if each not in kept])
     ]
     queued.queue_removals(connection, orphans)
+
+
+def _paths(phone: PhoneSnapshot) -> tuple[str, ...]:
+    return phone.model.profile_paths(phone.serial)

@@ -107,31 +107,45 @@ class Ended(NamedTuple):
 
 
 def claim_files(connection: sa.Connection, worker: int, most: int) -> list[Claimed]:
-    """Take jobs that write or remove files, oldest first, of those about one file one at a time."""
+    """Take jobs that write or remove files, oldest first, of those about one file one at a time.
+
+    Phones of two models may have a file in common if one comes with the serial number of the other
+    that was deleted, though what they fetch has different names.
+    """
     other = jobs.alias("other")
-    before = _exists(
-        other,
-        other.c.finished.is_(None),  # the condition of the index of targets, and of no other
-        other.c.target == jobs.c.target,
+    # A job that had failed and waits again is older than one that may be running.
+    first = (
         other.c.kind.in_(FILE_KINDS),
-        # A job that had failed and waits again is older than one that may be running.
         sa.or_(other.c.id < jobs.c.id, other.c.state == RUNNING),
     )
-    return _claim(connection, worker, most, (jobs.c.kind.in_(FILE_KINDS), ~before))
+    # The first condition is that of the index of targets, and of no other.
+    same_file = _exists(other, other.c.finished.is_(None), other.c.target == jobs.c.target, *first)
+    same_serial = _exists(other, _unfinished(other), _serial(other) == _serial(jobs), *first)
+    free = (jobs.c.kind.in_(FILE_KINDS), ~same_file, ~same_serial)
+    return _claim(connection, worker, most, free)
 
 
 def claim_restarts(connection: sa.Connection, worker: int, most: int) -> list[Claimed]:
     """Take restarts, oldest first, of phones about whose files there is nothing left to do."""
     other = jobs.alias("other")
-    # As a subquery, so that PostgreSQL cannot tell that it is the condition of other indexes.
-    states = sa.func.array(sa.select(sa.func.unnest(text_array(UNFINISHED))).scalar_subquery())
     before = _exists(
         other,
-        other.c.state == sa.any_(states),
+        _unfinished(other),
         other.c.phone_id == jobs.c.phone_id,
         sa.or_(other.c.kind.in_(FILE_KINDS), other.c.state == RUNNING),
     )
     return _claim(connection, worker, most, (jobs.c.kind == RESTART, ~before))
+
+
+def _serial(table: sa.FromClause) -> sa.ColumnElement[str]:
+    """The serial number of a job as an index has it."""
+    return sa.func.lower(table.c.serial)
+
+
+def _unfinished(table: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether a job has not ended, said so that PostgreSQL takes it for no index's condition."""
+    states = sa.func.array(sa.select(sa.func.unnest(text_array(UNFINISHED))).scalar_subquery())
+    return table.c.state == sa.any_(states)
 
 
 def _exists(other: sa.FromClause, *such: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap.domain.audit import audit_log
 from sipxconfig_soap.domain.jobs import DONE, FAILED, PROFILES, REMOVAL, WAITING, announce, jobs
+from sipxconfig_soap.domain.phone_tables import phones, queue_jobs, serial_key
 from sipxconfig_soap.domain.tables import among
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) ->
 
     Of several failed jobs of one phone and kind the newest stands for all. A job whose phone is
     gone, or for whose phone the same is waiting, stays as it is; so does the removal of a file
-    that was written for another phone since.
+    that was written for another phone since. A removal may take a file of a phone that has the
+    serial number now, so what was written for that one is written anew.
 
     Args:
         connection: in a transaction.
@@ -54,6 +56,12 @@ def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) ->
     chosen = sa.and_(jobs.c.state == FAILED, useful)
     if ids is not None:
         chosen = sa.and_(chosen, among(jobs.c.id, ids))
+    removals = sa.select(sa.func.lower(jobs.c.serial)).where(chosen, jobs.c.kind == REMOVAL)
+    serials = connection.execute(removals).scalars().all()
+    if serials:
+        # Before any job is locked, since phones are.
+        done = (jobs.c.phone_id == phones.c.id, jobs.c.kind == PROFILES, jobs.c.state == DONE)
+        queue_jobs(connection, PROFILES, serial_key.in_(serials) & sa.exists().where(*done))
     again = connection.execute(
         jobs.update()
         .where(chosen)

@@ -38,6 +38,9 @@ _RENAMED = {
 }
 """What old releases of sipXconfig called models, and their ids since."""
 
+_MOST_SUGGESTED = 3
+"""Models that are worth naming when none is certain."""
+
 _VENDORS = ("cisco", "gs", "hitachi", "polycom", "snom")
 """What still older ids lack."""
 
@@ -186,10 +189,22 @@ def renamed(model_id: str) -> tuple[str, ...]:
 
 
 def suggestions(model_id: str) -> tuple[str, ...]:
-    """Which models an unknown ``modelId`` may mean: its new name, else the nearest one, if any."""
-    ids = map(str.lower, MODELS)
-    nearest = difflib.get_close_matches(model_id.lower(), list(ids), n=1)
-    return renamed(model_id) or tuple(_NAMES[name] for name in nearest)
+    """Which models an unknown ``modelId`` may mean; none rather than many.
+
+    They are those that were called so, else those that begin so, else the nearest. The name of a
+    vendor means none of its models, if there are more than a few.
+    """
+    small, ids = model_id.lower(), [name.lower() for name in MODELS]
+    begun = [name for name in ids if small and name.startswith(small)]
+    found = renamed(model_id) or tuple(_NAMES[name] for name in begun or _nearest(small, ids))
+    return found if len(found) <= _MOST_SUGGESTED else ()
+
+
+def _nearest(text: str, names: list[str]) -> list[str]:
+    """The name that is nearest to a text, or all that are equally near."""
+    found = difflib.get_close_matches(text, names, n=_MOST_SUGGESTED + 1)
+    near = [difflib.SequenceMatcher(None, name, text).ratio() for name in found]
+    return [name for name, ratio in zip(found, near, strict=True) if ratio == near[0]]
 
 
 def _load() -> Iterator[tuple[str, Model]]:

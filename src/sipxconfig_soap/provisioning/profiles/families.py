@@ -64,10 +64,12 @@ def _lines(template: str) -> tuple[Form, ...]:
 
 # An ATA that is told 0 takes the line, or the value, for one that is not used.
 _CISCO_ATA = (Form("cisco-ata", formats.Bare(reserved="0")),)
+# Jitsi takes it as an order to forget what it has.
+_JITSI = (Form("jitsi", formats.JavaProperty(reserved="${null}")),)
 _YEALINK = (Form("yealink", formats.Bare(reserved="%NULL%")),)
 _NORTEL = _lines("nortel-11xx")
 
-_LINKSYS = Family(_xml("linksys"))
+_LINKSYS = Family((Form("linksys", formats.xml_trimmed),))
 _GRANDSTREAM = Family(_xml("grandstream-phone"), instrument=True)
 _GRANDSTREAM_FXS = Family(_xml("grandstream-fxs"), one_server=True, instrument=True)
 
@@ -108,7 +110,9 @@ _PUBLIC: dict[str, Family] = {
         _CISCO_ATA,
         one_server=True,
         limits=replace(
-            _CISCO_ATA_LIMITS, fail_first={**_CISCO_ATA_LIMITS.fail_first, "voice_mail": 31}
+            _CISCO_ATA_LIMITS,
+            fail_first={**_CISCO_ATA_LIMITS.fail_first, "voice_mail": 31},
+            cut={"name": 31, "label": 31},
         ),
     ),
     "audiocodesphone": Family(
@@ -149,7 +153,7 @@ _PUBLIC: dict[str, Family] = {
     "clearone": Family(_xml("clearone"), one_server=True),
     "isphone": Family(_xml("isphone")),
     "counterpath": Family(_lines("counterpath"), apostrophes=True, instrument=True),
-    "jitsi": Family((Form("jitsi", formats.java_property),)),
+    "jitsi": Family(_JITSI),
     "zoiper": Family(_xml("zoiper")),
     "mitel": Family(_xml("mitel"), one_server=True),
     "yealink": Family(_YEALINK, instrument=True),

@@ -27,6 +27,9 @@ _XML = str.maketrans(
     }
 )
 
+_BLANK_AT_ENDS = "has a blank at its ends, which this model's file cannot carry"
+_RESERVED = "is a word that means something else in this model's file"
+
 _NOT_PLAIN_JAVA = re.compile(r"\\|[^ -~]|^ | $")
 
 
@@ -45,9 +48,38 @@ def xml(text: str) -> str:
     return text.translate(_XML)
 
 
-def java_property(text: str) -> str:
-    r"""Value of a Java property: ASCII, which ISO 8859-1 is read alike, ``\\`` and ``\uXXXX``."""
-    return _NOT_PLAIN_JAVA.sub(_java_escape, text)
+def xml_trimmed(text: str) -> str:
+    """The same for a reader that trims what it finds, references or not, and joins lines.
+
+    Raises:
+        Unfit: as `xml`; or the text has white space at its ends, or a line break.
+    """
+    if text != text.strip(" \t\r\n"):
+        raise Unfit(_BLANK_AT_ENDS)
+    if "\n" in text or "\r" in text:
+        raise Unfit("holds a line break, which this model's file cannot carry")
+    return xml(text)
+
+
+@dataclass(frozen=True, slots=True)
+class JavaProperty:
+    r"""Value of a Java property: ASCII, which ISO 8859-1 is read alike, ``\\`` and ``\uXXXX``.
+
+    Attributes:
+        reserved: a value that means something else to who reads the file.
+    """
+
+    reserved: str | None = None
+
+    def __call__(self, text: str) -> str:
+        """The text with its escapes.
+
+        Raises:
+            Unfit: the text has another meaning.
+        """
+        if text == self.reserved:
+            raise Unfit(_RESERVED)
+        return _NOT_PLAIN_JAVA.sub(_java_escape, text)
 
 
 def _java_escape(found: re.Match[str]) -> str:
@@ -73,7 +105,7 @@ class Bare:
     """A value without quotes up to the end of its line.
 
     Attributes:
-        reserved: values that mean something else.
+        reserved: a value that means something else to the phone.
     """
 
     reserved: str | None = None
@@ -86,9 +118,9 @@ class Bare:
                 meaning.
         """
         if text != text.strip(" "):
-            raise Unfit("has a blank at its ends, which this model's file cannot carry")
+            raise Unfit(_BLANK_AT_ENDS)
         if text == self.reserved:
-            raise Unfit("is a word that means something else in this model's file")
+            raise Unfit(_RESERVED)
         return _one_line(text)
 
 

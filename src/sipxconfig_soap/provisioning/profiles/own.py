@@ -224,7 +224,7 @@ def _sentence(error: Exception, text: str) -> str:
     for kind, sentence in (
         (TooLong, str(error)),
         (MemoryError, f"takes more than {MEGABYTES} MB of memory"),
-        (RecursionError, "calls itself without end"),
+        (RecursionError, "calls itself without end, or is nested too deep"),
         (Unfit, f"a value {error}"),
         (TemplateNotFound, NOTHING_ELSE),
     ):
