@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -27,7 +29,7 @@ from tests.support.debian_postgres import IS_HERE, debian_postgres
 from tests.support.server import serve
 from tests.support.soap import Soap
 from tests.support.system import System
-from tests.support.worker import LIMIT, wait_for
+from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,15 +135,33 @@ def kamailio(
     command += ["-f", str(directory / "kamailio.cfg"), "-P", str(directory / "kamailio.pid")]
     with (directory / "kamailio.log").open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
         )
     try:
         wait_for(lambda: is_up(port) or process.poll() is not None)
         assert process.poll() is None, (directory / "kamailio.log").read_text()
         yield process
     finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes], patience: float = 30) -> None:
+    """End Kamailio with all its processes, by force if it has not ended after these seconds."""
+    if process.returncode is None:
+        deadline = time.monotonic() + patience
         process.terminate()
-        process.wait(LIMIT)
+        # As long as it is not reaped, its group is no other one's.
+        look = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        while not os.waitid(os.P_PID, process.pid, look) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def is_up(port: int) -> bool:
