@@ -165,8 +165,8 @@ def end(process: subprocess.Popen[bytes], patience: float = 30) -> None:
 
 
 def is_up(port: int) -> bool:
-    """Whether Kamailio answers."""
-    return ask(port, f"OPTIONS sip:{DOMAIN} SIP/2.0", seconds=0.3).startswith("SIP/2.0 200")
+    """Whether Kamailio answers, be it that the database is away."""
+    return ask(port, f"OPTIONS sip:{DOMAIN} SIP/2.0", seconds=0.3).startswith("SIP/2.0 ")
 
 
 def ask(port: int, line: str, *more: str, seconds: float = 5.0, source: str = PHONES) -> str:
@@ -203,10 +203,12 @@ def ask(port: int, line: str, *more: str, seconds: float = 5.0, source: str = PH
 
 
 class Wire:
-    """A way to PostgreSQL that can be cut."""
+    """A way to PostgreSQL that can be cut, or become so slow that nothing comes."""
 
     def __init__(self) -> None:
         self.port = free_port()
+        self._flows = threading.Event()
+        self._flows.set()
         self._behind = 0
         self._open: list[socket.socket] = []
 
@@ -216,6 +218,14 @@ class Wire:
         listener = socket.create_server((SERVER, self.port))
         self._open = [listener]
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def hold(self) -> None:
+        """Take all that is said, and pass nothing on."""
+        self._flows.clear()
+
+    def release(self) -> None:
+        """Pass on what was said, and all that follows."""
+        self._flows.set()
 
     def cut(self) -> None:
         """End all connections, and refuse new ones."""
@@ -233,10 +243,10 @@ class Wire:
                 for pair in ((client, server), (server, client)):
                     threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
-    @staticmethod
-    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self._flows.wait()
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
 
