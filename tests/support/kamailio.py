@@ -154,11 +154,12 @@ def end(process: subprocess.Popen[bytes], patience: float = 30) -> None:
     """End Kamailio with all its processes, by force if it has not ended after these seconds."""
     if process.returncode is None:
         deadline = time.monotonic() + patience
-        process.terminate()
         # As long as it is not reaped, its group is no other one's.
         look = os.WEXITED | os.WNOWAIT | os.WNOHANG
         while not os.waitid(os.P_PID, process.pid, look) and time.monotonic() < deadline:
-            time.sleep(0.02)
+            # One signal may be lost behind another one.
+            os.kill(process.pid, signal.SIGTERM)
+            time.sleep(0.1)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
