@@ -21,6 +21,8 @@ from tests.support.kamailio import (
 from tests.support.sipp import (
     ANSWERS,
     BUSY,
+    TALK,
+    Outcome,
     accepts,
     call,
     once,
@@ -163,19 +165,27 @@ def test_everybody_may_call_for_help(calls: Exchange) -> None:
 
 
 def test_a_gateway_calls_users_and_nobody_outside(calls: Exchange) -> None:
-    def through(number: str, status: int) -> int:
+    def through(number: str, status: int, after: str = "") -> Outcome:
         fields = {"to": number, "sender": "5551234"}
         scenario = (
             request("INVITE", "1", **fields)
             + '<recv response="100" optional="true"/><recv response="180" optional="true"/>'
-            + f'<recv response="{status}"/>'
-            + request("ACK", "1", **fields)
+            + f'<recv response="{status}" rrs="true"/>'
+            + (after or request("ACK", "1", **fields))
         )
-        return once(calls.port, scenario, address=GATEWAY).code
+        done = once(calls.port, scenario, address=GATEWAY)
+        assert done.code == 0, done.messages
+        return done
 
     with phone(calls.port, "200", SECRET, BUSY):
-        assert through("200", 486) == 0
-    assert through("5559876", 404) == 0
+        through("200", 486)
+    through("5559876", 404)
+    with phone(calls.port, "200", SECRET, ANSWERS):
+        made = through("200", 200, TALK.format(user="5551234", to="200"))
+    # What the phone says within the call comes to the gateway.
+    with waiting(accepts("INFO"), address=GATEWAY, port=OUTSIDE) as gateway:
+        line = f"INFO sip:5551234@{gateway.contact} SIP/2.0"
+        assert ask(calls.port, line, *in_dialog(made.messages)).startswith("SIP/2.0 200")
 
 
 def test_whoever_registers_at_the_gateway_does_not_call_out(calls: Exchange) -> None:

@@ -252,9 +252,11 @@ class Phone:
 
 
 RINGING = answer("180 Ringing")
+# Two processes pass on what comes at the same time, and the caller may hear of the ringing last.
 ANSWERS = (
     '<recv request="INVITE" crlf="true"/>'
     + RINGING
+    + '<pause milliseconds="100"/>'
     + answer("200 OK", more=' retrans="500"')
     + '<recv request="ACK"/><recv request="BYE"/>'
     + answer("200 OK", tag="")
