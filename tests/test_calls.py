@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.kamailio import (
+    DOMAIN,
     GATEWAY,
+    PHONES,
     SERVER,
     Exchange,
     ask,
@@ -18,6 +21,8 @@ from tests.support.kamailio import (
 from tests.support.sipp import (
     ANSWERS,
     BUSY,
+    TALK,
+    Outcome,
     accepts,
     call,
     once,
@@ -132,6 +137,7 @@ GUARDED = {
     "5551234": "LocalDialing",
     "18005551234": "TollFree",
     "19005551234": "900Dialing",
+    "01119005551234": "900Dialing",
 }
 
 
@@ -159,19 +165,78 @@ def test_everybody_may_call_for_help(calls: Exchange) -> None:
 
 
 def test_a_gateway_calls_users_and_nobody_outside(calls: Exchange) -> None:
-    def through(number: str, status: int) -> int:
+    def through(number: str, status: int, after: str = "") -> Outcome:
         fields = {"to": number, "sender": "5551234"}
         scenario = (
             request("INVITE", "1", **fields)
             + '<recv response="100" optional="true"/><recv response="180" optional="true"/>'
-            + f'<recv response="{status}"/>'
-            + request("ACK", "1", **fields)
+            + f'<recv response="{status}" rrs="true"/>'
+            + (after or request("ACK", "1", **fields))
         )
-        return once(calls.port, scenario, address=GATEWAY).code
+        done = once(calls.port, scenario, address=GATEWAY)
+        assert done.code == 0, done.messages
+        return done
 
     with phone(calls.port, "200", SECRET, BUSY):
-        assert through("200", 486) == 0
-    assert through("5559876", 404) == 0
+        through("200", 486)
+    through("5559876", 404)
+    with phone(calls.port, "200", SECRET, ANSWERS):
+        made = through("200", 200, TALK.format(user="5551234", to="200"))
+    # What the phone says within the call comes to the gateway.
+    with waiting(accepts("INFO"), address=GATEWAY, port=OUTSIDE) as gateway:
+        line = f"INFO sip:5551234@{gateway.contact} SIP/2.0"
+        assert ask(calls.port, line, *in_dialog(made.messages)).startswith("SIP/2.0 200")
+
+
+def test_whoever_registers_at_the_gateway_does_not_call_out(calls: Exchange) -> None:
+    calls.system.add_users("fraud", sipPassword=SECRET)
+    calls.system.edit_user("fraud", permissions="")
+    place = f"{GATEWAY}:{OUTSIDE}"
+    with waiting(accepts("MESSAGE"), address=GATEWAY, port=OUTSIDE) as gateway:
+        assert register(calls.port, "fraud", SECRET, contact=place).code == 0
+        assert call(calls.port, "fraud", SECRET, "fraud", 480).code == 0
+        # Nor do others for him, nor the gateway itself.
+        line = f"MESSAGE sip:fraud@{DOMAIN} SIP/2.0"
+        assert ask(calls.port, line, source=GATEWAY).startswith("SIP/2.0 480")
+        # Nor a call of his that phones alone belong to.
+        with phone(calls.port, "200", SECRET, ANSWERS):
+            made = call(calls.port, "fraud", SECRET, "200")
+        within = in_dialog(made.messages)
+        line = f"MESSAGE sip:19005551234@{place} SIP/2.0"
+        assert ask(calls.port, line, *within).startswith("SIP/2.0 480")
+        assert gateway.heard() == []
+    assert "no phone is at" in calls.log.read_text()
+
+
+def in_dialog(messages: str) -> list[str]:
+    """Headers by which another request belongs to the same dialog."""
+    call_id, route, to = (
+        re.findall(rf"^{name}: (.*?)\r?$", messages, re.MULTILINE)[-1]
+        for name in ("Call-ID", "Record-Route", "To")
+    )
+    assert ";tag=" in to
+    return [f"Call-ID: {call_id}", f"Route: {route}", f"To: {to}"]
+
+
+def test_what_belongs_to_a_call_reaches_the_other_side(calls: Exchange) -> None:
+    with phone(calls.port, "200", SECRET, ANSWERS):
+        within = in_dialog(call(calls.port, "caller", SECRET, "200").messages)
+    with waiting(accepts("INFO")) as other:
+        line = f"INFO sip:200@{other.contact} SIP/2.0"
+        assert ask(calls.port, line, *within).startswith("SIP/2.0 200")
+
+
+def test_only_a_peer_says_who_calls(calls: Exchange) -> None:
+    names = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
+    claims = [f"{name}: <sip:boss@{DOMAIN}>" for name in names]
+    fields = {"to": "200", "sender": "caller", "login": "caller", "password": SECRET}
+    fields["more"] = "\n".join(claims)
+    with phone(calls.port, "200", SECRET, accepts("MESSAGE")) as called:
+        assert once(calls.port, with_login("MESSAGE", 200, **fields)).code == 0
+        assert [name for name in names if name in called.messages] == []
+        line = f"MESSAGE sip:200@{DOMAIN} SIP/2.0"
+        assert ask(calls.port, line, *claims, source=GATEWAY).startswith("SIP/2.0 200")
+        assert [name for name in names if name in called.messages] == list(names)
 
 
 def test_what_needs_a_media_server_is_not_to_be_had_without_one(calls: Exchange) -> None:
@@ -217,6 +282,12 @@ def test_the_restart_of_a_phone_reaches_it(calls: Exchange) -> None:
         assert heard.line == f"NOTIFY sip:restarted@{called.contact};transport=UDP SIP/2.0"
         assert "Event: check-sync" in called.messages
         assert other.heard() == []
+        # Nobody else does so, not even a gateway.
+        line = f"NOTIFY sip:~~in~{serial}@{DOMAIN} SIP/2.0"
+        for source in (GATEWAY, PHONES):
+            answer = ask(calls.port, line, "Event: check-sync", source=source)
+            assert answer.startswith("SIP/2.0 403")
+        assert len(called.heard()) == 1
     calls.system.manage_phone("0004f2000002", restart=True)
     wait_for(lambda: calls.system.jobs(state="failed"))
 

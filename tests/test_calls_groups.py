@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.kamailio import Exchange, exchange, needs_kamailio
-from tests.support.sipp import ANSWERS, BUSY, RINGS, Phone, call, give_up, phone
-from tests.support.worker import wait_for
+from tests.support.kamailio import PHONES, Exchange, exchange, needs_kamailio
+from tests.support.sipp import ANSWERS, BUSY, RINGS, Phone, call, give_up, phone, register
+from tests.support.worker import LIMIT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,6 +136,27 @@ def test_a_caller_who_gives_up_ends_it(calls: Exchange, group: Group) -> None:
     wait_for(lambda: a.methods() == ["INVITE", "CANCEL"])
     time.sleep(2.5)
     assert b.heard() == []
+
+
+def test_more_phones_than_kamailio_calls_by_itself(calls: Exchange, group: Group) -> None:
+    group.add(("a", "delayed", 1), ("b", "delayed", 1))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phones:
+        phones.bind((PHONES, 0))
+        phones.settimeout(LIMIT)
+        place = f"{PHONES}:{phones.getsockname()[1]}"
+        for user in ("a", "b"):
+            contacts = ">, <".join(f"sip:{user}{number}@{place}" for number in range(8))
+            # Between the brackets of the one that sipp writes.
+            contact = f"{place}>, <{contacts}"
+            assert register(calls.port, user, SECRET, contact=contact).code == 0
+        group.call(480)
+        rung = set()
+        while len(rung) < 18:
+            method, uri, *_ = phones.recv(65536).decode().split()
+            if method == "INVITE":
+                rung.add(uri)
+    for user in ("a", "b"):
+        assert register(calls.port, user, SECRET, contact="*", expires=0).code == 0
 
 
 def test_a_group_in_which_nobody_is(group: Group) -> None:

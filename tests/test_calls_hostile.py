@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.kamailio import PHONES, SERVER, Exchange, Wire, ask, exchange, needs_kamailio
+from tests.support.kamailio import (
+    GATEWAY,
+    PHONES,
+    SERVER,
+    Exchange,
+    Wire,
+    ask,
+    exchange,
+    free_port,
+    kamailio,
+    needs_kamailio,
+)
 from tests.support.sipp import (
     ANSWERS,
     accepts,
@@ -17,6 +28,7 @@ from tests.support.sipp import (
     once,
     phone,
     register,
+    registration,
     request,
     waiting,
     with_login,
@@ -26,17 +38,20 @@ from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = needs_kamailio
 
 SECRET = "s3cret"
 ALICE = {"sender": "alice", "login": "alice", "password": SECRET}
 STRANGER = "127.0.0.9"
+OUTSIDE = free_port(GATEWAY)
 
 
 @pytest.fixture(scope="module")
 def calls() -> Iterator[Exchange]:
-    with exchange(FLOOD_REQUESTS="40") as running:
+    # A gateway that never calls is no peer.
+    with exchange(FLOOD_REQUESTS="40", GATEWAY=f'"sip:{GATEWAY}:{OUTSIDE}"') as running:
         running.system.add_users("alice", "bob", "7", "o'neil", sipPassword=SECRET)
         yield running
 
@@ -85,12 +100,50 @@ def test_an_escaped_name_is_not_the_other_one(calls: Exchange) -> None:
     assert register(calls.port, "Bob", SECRET).code == 0
     assert call(calls.port, "alice", SECRET, "bob", 480).code == 0
     assert call(calls.port, "alice", SECRET, "%62ob", 404).code == 0
+    # Nor is bob called where it is meant.
+    calls.system.edit_user("%62ob", aliases="other")
+    ring = {"userName": "%62ob", "type": "delayed", "expiration": 5}
+    group = {"name": "others", "enabled": True, "rings": [ring]}
+    calls.system.do("addCallGroup", callGroup=group)
+    with phone(calls.port, "bob", SECRET, ANSWERS) as bob:
+        for number in ("other", "others"):
+            assert call(calls.port, "alice", SECRET, number, 480).code == 0
+        assert bob.heard() == []
 
 
 def test_nobody_calls_by_another_name(calls: Exchange) -> None:
     fields = {**ALICE, "sender": "bob", "to": "bob"}
     scenario = with_login("INVITE", 403, **fields) + request("ACK", "2", **fields)
     assert once(calls.port, scenario).code == 0
+    # Nor by one of elsewhere.
+    fields["sender"] = "alice"
+    scenario = with_login("INVITE", 403, **fields) + request("ACK", "2", **fields)
+    elsewhere = scenario.replace(
+        "From: <sip:alice@pbx.example.com", "From: <sip:alice@bank.example"
+    )
+    assert once(calls.port, elsewhere).code == 0
+
+
+def test_a_registration_is_answered_once(calls: Exchange) -> None:
+    more = ">, <".join(f"sip:alice@{PHONES}:{port}" for port in range(5060, 5072))
+    contact = f"{PHONES}:5059>, <{more}"
+    refused = registration(503, user="alice", login="alice", password=SECRET, contact=contact)
+    done = once(calls.port, refused + '<pause milliseconds="300"/>')
+    assert done.code == 0, done.messages
+
+
+def test_what_is_no_sip_uri_is_refused_unasked(calls: Exchange) -> None:
+    line = "INVITE tel:+15551234567;phone-context=pbx.example.com SIP/2.0"
+    assert ask(calls.port, line).startswith("SIP/2.0 416")
+    assert "cannot do the query" not in calls.log.read_text()
+
+
+def test_a_gateway_that_is_no_peer_is_no_phone_either(calls: Exchange) -> None:
+    calls.system.add_users("fraud", sipPassword=SECRET)
+    with waiting(ANSWERS, address=GATEWAY, port=OUTSIDE) as gateway:
+        assert register(calls.port, "fraud", SECRET, contact=gateway.contact).code == 0
+        assert call(calls.port, "alice", SECRET, "fraud", 480).code == 0
+        assert gateway.heard() == []
 
 
 def test_names_of_the_system_are_not_for_outside(calls: Exchange) -> None:
@@ -115,23 +168,30 @@ def test_a_login_that_was_overheard_is_of_no_use(calls: Exchange) -> None:
     uri = "sip:bob@pbx.example.com"
     line = f"INVITE {uri} SIP/2.0"
     call_id, sender = "Call-ID: overheard", "From: <sip:alice@pbx.example.com>;tag=1"
-    found = re.search(r'nonce="(.*?)"', ask(calls.port, line, call_id, sender))
-    assert found is not None
 
     def md5(*parts: str) -> str:
         return hashlib.md5(":".join(parts).encode()).hexdigest()
 
-    ha1, ha2 = md5("alice", "pbx.example.com", SECRET), md5("INVITE", uri)
-    response = md5(ha1, found[1], "00000001", "x", "auth", ha2)
-    login = (
-        f'Proxy-Authorization: Digest username="alice", realm="pbx.example.com", uri="{uri}",'
-        f' nonce="{found[1]}", nc=00000001, cnonce="x", qop=auth, response="{response}"'
-    )
-    elsewhere = ask(calls.port, line, call_id, sender, login, source=STRANGER)
-    another = ask(calls.port, line, "Call-ID: another", sender, login)
-    rightful = ask(calls.port, line, call_id, sender, login)
-    codes = [each.split()[1] for each in (elsewhere, another, rightful)]
-    assert codes == ["407", "407", "480"]
+    def login() -> str:
+        found = re.search(r'nonce="(.*?)"', ask(calls.port, line, call_id, sender))
+        assert found is not None
+        ha1, ha2 = md5("alice", "pbx.example.com", SECRET), md5("INVITE", uri)
+        response = md5(ha1, found[1], "00000001", "x", "auth", ha2)
+        return (
+            f'Proxy-Authorization: Digest username="alice", realm="pbx.example.com", uri="{uri}",'
+            f' nonce="{found[1]}", nc=00000001, cnonce="x", qop=auth, response="{response}"'
+        )
+
+    assert ask(calls.port, line, call_id, sender, login()).startswith("SIP/2.0 480")
+    elsewhere = ask(calls.port, line, call_id, sender, login(), source=STRANGER)
+    another = ask(calls.port, line, "Call-ID: another", sender, login())
+    used = login()
+    ask(calls.port, line, call_id, sender, used)
+    again = ask(calls.port, line, call_id, sender, used)
+    for each in (elsewhere, another, again):
+        assert each.startswith("SIP/2.0 407")
+    # The password was right, so nobody is to be asked for another one.
+    assert "stale=true" in again
 
 
 def test_no_relay_to_other_domains(calls: Exchange) -> None:
@@ -204,9 +264,9 @@ def test_rubbish_stops_nothing(calls: Exchange) -> None:
     assert calls.process.poll() is None
 
 
-def test_while_the_database_is_away() -> None:
+def test_while_the_database_is_away(tmp_path: Path) -> None:
     wire = Wire()
-    with exchange(wire) as calls:
+    with exchange(wire, GATEWAY=f'"sip:{GATEWAY}:{OUTSIDE}"') as calls:
         calls.system.add_users("alice", "bob", sipPassword=SECRET, aliases=None)
         calls.system.edit_user("bob", aliases="robert")
         assert register(calls.port, "alice", SECRET).code == 0
@@ -216,10 +276,30 @@ def test_while_the_database_is_away() -> None:
             assert call(calls.port, "alice", SECRET, "bob").code == 0
             assert bob.methods() == ["INVITE", "ACK", "BYE"]
             assert call(calls.port, "alice", SECRET, "robert", 503).code == 0
+            with waiting(ANSWERS, address=GATEWAY, port=OUTSIDE):
+                assert call(calls.port, "alice", SECRET, "911").code == 0
+                assert call(calls.port, "alice", SECRET, "5551234", 503).code == 0
             assert call(calls.port, "alice", "wrong", "bob", 407).code == 0
             done = register(calls.port, "alice", SECRET, status=503)
             assert done.code == 0
             assert "Retry-After: 10" in done.messages
-            wire.mend()
-            assert register(calls.port, "alice", SECRET).code == 0
-            assert call(calls.port, "alice", SECRET, "robert").code == 0
+            port = free_port()
+            with kamailio(tmp_path, calls.reader_url, port):
+                line = "OPTIONS sip:pbx.example.com SIP/2.0"
+                assert ask(port, line).startswith("SIP/2.0 503")
+                wire.mend()
+                assert register(calls.port, "alice", SECRET).code == 0
+                assert call(calls.port, "alice", SECRET, "robert").code == 0
+                assert register(port, "alice", SECRET).code == 0
+            # A database that lets questions wait holds up those of one process, not all calls.
+            wire.hold()
+            for number in range(40):
+                login = (
+                    f'Proxy-Authorization: Digest username="{number}", realm="pbx.example.com",'
+                    f' nonce="x", uri="x", response="{number:032}"'
+                )
+                ask(calls.port, "INVITE sip:bob@pbx.example.com SIP/2.0", login, seconds=0.01)
+            assert call(calls.port, "alice", SECRET, "bob").code == 0
+            assert register(calls.port, "alice", SECRET, status=503).code == 0
+            wire.release()
+            wait_for(lambda: register(calls.port, "alice", SECRET).code == 0)

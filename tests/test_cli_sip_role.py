@@ -106,6 +106,14 @@ def test_a_role_that_may_do_more_is_refused(own: Cli, role: str) -> None:
         execute(url, f'SET ROLE "{quoted}"; SELECT FROM sip.users')
 
 
+def test_a_role_that_may_become_another_one_is_refused(own: Cli, role: str) -> None:
+    url = own.environ["SIPXCONFIG_DATABASE_URL"]
+    owner, quoted = sa.make_url(url).username, role.replace('"', '""')
+    execute(url, f'CREATE ROLE "{quoted}" LOGIN NOINHERIT')
+    execute(url, f'GRANT "{owner}" TO "{quoted}"')
+    assert "has rights on " in own.fails("sip-role", role)
+
+
 @pytest.mark.parametrize("name", ["", "x" * 64, "a\nb"])
 def test_what_cannot_be_the_name_of_a_role(own: Cli, name: str) -> None:
     assert "cannot be the name of a role" in own.fails("sip-role", name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -27,7 +29,7 @@ from tests.support.debian_postgres import IS_HERE, debian_postgres
 from tests.support.server import serve
 from tests.support.soap import Soap
 from tests.support.system import System
-from tests.support.worker import LIMIT, wait_for
+from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,20 +135,39 @@ def kamailio(
     command += ["-f", str(directory / "kamailio.cfg"), "-P", str(directory / "kamailio.pid")]
     with (directory / "kamailio.log").open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
         )
     try:
         wait_for(lambda: is_up(port) or process.poll() is not None)
         assert process.poll() is None, (directory / "kamailio.log").read_text()
         yield process
     finally:
-        process.terminate()
-        process.wait(LIMIT)
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes], patience: float = 30) -> None:
+    """End Kamailio with all its processes, by force if it has not ended after these seconds."""
+    if process.returncode is None:
+        deadline = time.monotonic() + patience
+        # As long as it is not reaped, its group is no other one's.
+        look = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        while not os.waitid(os.P_PID, process.pid, look) and time.monotonic() < deadline:
+            # One signal may be lost behind another one.
+            os.kill(process.pid, signal.SIGTERM)
+            time.sleep(0.1)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def is_up(port: int) -> bool:
-    """Whether Kamailio answers."""
-    return ask(port, f"OPTIONS sip:{DOMAIN} SIP/2.0", seconds=0.3).startswith("SIP/2.0 200")
+    """Whether Kamailio answers, be it that the database is away."""
+    return ask(port, f"OPTIONS sip:{DOMAIN} SIP/2.0", seconds=0.3).startswith("SIP/2.0 ")
 
 
 def ask(port: int, line: str, *more: str, seconds: float = 5.0, source: str = PHONES) -> str:
@@ -183,10 +204,12 @@ def ask(port: int, line: str, *more: str, seconds: float = 5.0, source: str = PH
 
 
 class Wire:
-    """A way to PostgreSQL that can be cut."""
+    """A way to PostgreSQL that can be cut, or become so slow that nothing comes."""
 
     def __init__(self) -> None:
         self.port = free_port()
+        self._flows = threading.Event()
+        self._flows.set()
         self._behind = 0
         self._open: list[socket.socket] = []
 
@@ -196,6 +219,14 @@ class Wire:
         listener = socket.create_server((SERVER, self.port))
         self._open = [listener]
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def hold(self) -> None:
+        """Take all that is said, and pass nothing on."""
+        self._flows.clear()
+
+    def release(self) -> None:
+        """Pass on what was said, and all that follows."""
+        self._flows.set()
 
     def cut(self) -> None:
         """End all connections, and refuse new ones."""
@@ -213,10 +244,10 @@ class Wire:
                 for pair in ((client, server), (server, client)):
                     threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
-    @staticmethod
-    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self._flows.wait()
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
 

@@ -166,7 +166,7 @@ def register(
         password: what is known of the sipPassword.
         options: of sipp.
         login: the name in the digest, the user if none is given.
-        contact: host and port of the phone; sipp's own.
+        contact: host and port of the phone, or ``*`` for all; sipp's own.
         expires: seconds.
         status: the answer that is expected to the login.
         to: the address that is registered, the user's.
@@ -184,7 +184,8 @@ def registration(
     """A registration that comes to this answer."""
     fields |= {"to": "x", "to_header": to or user, "sender": user, "more": f"Expires: {expires}"}
     # The request goes to the domain, not to a user.
-    return with_login("REGISTER", status, **fields).replace("sip:x@", "sip:")
+    scenario = with_login("REGISTER", status, **fields).replace("sip:x@", "sip:")
+    return scenario.replace(f"<sip:{user}@*;transport=[transport]>", "*")
 
 
 def call(port: int, user: str, password: str, to: str, status: int = 200, *options: str) -> Outcome:
@@ -251,9 +252,11 @@ class Phone:
 
 
 RINGING = answer("180 Ringing")
+# Two processes pass on what comes at the same time, and the caller may hear of the ringing last.
 ANSWERS = (
     '<recv request="INVITE" crlf="true"/>'
     + RINGING
+    + '<pause milliseconds="100"/>'
     + answer("200 OK", more=' retrans="500"')
     + '<recv request="ACK"/><recv request="BYE"/>'
     + answer("200 OK", tag="")

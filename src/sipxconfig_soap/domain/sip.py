@@ -81,12 +81,18 @@ def let_read(connection: sa.Connection, role: str) -> None:
 
 
 def what_else(connection: sa.Connection, role: str) -> str | None:
-    """A table that a role may read or change though it is for the views alone; None without one."""
+    """A table that a role may read or change though it is for the views alone; None without one.
+
+    By rights of its own, or by those of a role that it may turn into by SET ROLE (sip.md §1).
+    """
     names = sorted({*metadata.tables, "alembic_version"})
     found = sa.text("""
         SELECT name FROM unnest(CAST(:names AS text[])) name
-        WHERE has_table_privilege(:role, name, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
-        OR has_any_column_privilege(:role, name, 'SELECT, INSERT, UPDATE')
+        JOIN pg_roles ON pg_has_role(:role, pg_roles.oid, 'MEMBER')
+        WHERE has_table_privilege(
+            pg_roles.oid, name, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER'
+        )
+        OR has_any_column_privilege(pg_roles.oid, name, 'SELECT, INSERT, UPDATE')
         ORDER BY name LIMIT 1
     """)
     return connection.execute(found, {"names": names, "role": role}).scalar()
