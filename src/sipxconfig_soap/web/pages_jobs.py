@@ -10,7 +10,7 @@ import structlog
 from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.jobs import STATES, newest_jobs
-from sipxconfig_soap.jobs.upkeep import retry_failed
+from sipxconfig_soap.jobs.upkeep import ALL_FAILED, retry_failed
 from sipxconfig_soap.transactions import change
 from sipxconfig_soap.web.fields import token_of
 from sipxconfig_soap.web.listing import NUMBER, PIECE, Listing
@@ -78,7 +78,7 @@ class JobsPage:
         if which != _EVERY and not NUMBER.fullmatch(which):
             raise Refusal(plain(400, "retry is neither the number of a job nor all."))
         ids = None if which == _EVERY else [int(which)]
-        entities = ["all that failed"] if ids is None else [f"job {ids[0]}"]
+        entities = [ALL_FAILED] if ids is None else [f"job {ids[0]}"]
         who = {"administrator": visit.account.user_name, "address": visit.request.address}
         what = {"service": SERVICE, "operation": RETRY, "outcome": audit.DONE}
 
