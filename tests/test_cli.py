@@ -221,6 +221,8 @@ def with_rows(own: Cli) -> Cli:
         " outcome) VALUES (:time, :administrator, '10.0.0.1', 'UserService', 'addUser',"
         " :entities, 'done')"
     )
+    # That of the first administrator is as old as this test.
+    execute(url, "DELETE FROM audit_log")
     execute(url, entry, time="2020-01-01Z", administrator="old", entities=["200"])
     execute(url, entry, time="2026-01-02Z", administrator="superadmin", entities=["a\nb", "\u202e"])
     return own

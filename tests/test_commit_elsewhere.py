@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sipxconfig_soap import transactions
 from sipxconfig_soap.db import Database
+from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.domain.audit import list_entries
 from sipxconfig_soap.errors import OutcomeUnknown, Unavailable
 from tests.support.cli import Cli
@@ -64,6 +66,18 @@ def cli(proxy: Proxy, tmp_path: Path) -> Cli:
     cli = Cli(tmp_path)
     cli.environ["SIPXCONFIG_DATABASE_URL"] = proxy.url
     return cli
+
+
+def execute(system: System, statement: str) -> None:
+    with system.database.engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+
+
+def said(cli: Cli, *arguments: str) -> str:
+    """What a command says that ends well; the log tells of the cut."""
+    code, output, errors = cli.run(*arguments)
+    assert code == 0, errors
+    return output
 
 
 def operations(database: Database) -> list[str]:
@@ -125,6 +139,73 @@ def test_an_administrator_is_created_once(cli: Cli, proxy: Proxy, system: System
     assert proxy.made == [cut]
     assert (code, output) == (0, "The administrator ann is created.\n")
     assert operations(system.database) == ["create"]
+
+
+@CUTS
+@pytest.mark.parametrize("pin", [None, "given"])
+def test_the_first_administrator_is_created_once_and_the_pin_is_shown(
+    cli: Cli, proxy: Proxy, system: System, *, cut: Cut, pin: str | None
+) -> None:
+    execute(system, "DELETE FROM users")
+    if pin is not None:
+        cli.environ["SIPXCONFIG_ADMIN_PIN"] = pin
+    proxy.cuts = [cut]
+    output = said(cli, "migrate")
+    assert proxy.made == [cut]
+    shown = re.findall("^PIN of superadmin: (.+)$", output, re.MULTILINE)
+    assert len(shown) == (pin is None)
+    with system.database.connect() as connection:
+        account = accounts.find_account(connection, "superadmin")
+    assert account is not None
+    assert pins.verify_pin(pin or shown[0], account.pin_hash).ok
+    assert operations(system.database) == ["create"]
+
+
+@CUTS
+@pytest.mark.parametrize("which", ["1", "--all"])
+def test_jobs_wait_again_once(
+    cli: Cli, proxy: Proxy, system: System, *, cut: Cut, which: str
+) -> None:
+    proxy.cuts = [cut]
+    assert said(cli, "jobs", "retry", which) == "Jobs that wait again: 1.\n"
+    assert proxy.made == [cut]
+    assert system.jobs() == [("profiles", MAC)]
+    assert operations(system.database) == ["jobs retry"]
+
+
+@CUTS
+def test_jobs_are_deleted_once(cli: Cli, proxy: Proxy, system: System, cut: Cut) -> None:
+    proxy.cuts = [cut]
+    assert said(cli, "jobs", "purge", "--days", "0") == "Jobs deleted: 1.\n"
+    assert proxy.made == [cut]
+    assert operations(system.database) == ["jobs purge"]
+
+
+@CUTS
+def test_profiles_are_queued_once(cli: Cli, proxy: Proxy, system: System, cut: Cut) -> None:
+    proxy.cuts = [cut]
+    output = said(cli, "profiles", "regenerate", "--all", "--no-wait")
+    assert output == "Phones whose profiles are queued: 1.\n"
+    assert proxy.made == [cut]
+    assert system.jobs() == [("profiles", MAC)]
+    assert operations(system.database) == ["profiles regenerate"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("jobs", "retry", "99"),
+        ("jobs", "purge", "--days", "9"),
+        ("profiles", "regenerate", "--no-wait", "--group", "empty"),
+        ("migrate",),
+    ],
+)
+def test_what_changes_nothing_leaves_no_entry(
+    cli: Cli, system: System, command: tuple[str, ...]
+) -> None:
+    execute(system, "INSERT INTO phone_groups (name) VALUES ('empty')")
+    cli.ok(*command)
+    assert operations(system.database) == []
 
 
 @CUTS

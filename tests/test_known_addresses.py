@@ -104,6 +104,35 @@ def test_an_address_is_known_for_ninety_days(
     assert login(other) == status
 
 
+def test_an_ipv6_address_counts_as_its_network(
+    client: Client, make_client: Callable[..., Client], database: Database
+) -> None:
+    # What follows the first 64 bits changes every day by itself.
+    assert login(client, "2001:db8:0:1:aaaa::1") == 200
+    assert known(database) == [("127.0.0.1", 0), ("2001:db8:0:1::/64", 0)]
+    fresh = make_client()
+    attack(fresh)
+    assert login(fresh, "2001:db8:0:1:bbbb::2") == 200
+    assert login(fresh, "2001:db8:0:2:aaaa::1") == 429
+
+
+def test_who_has_a_network_has_not_as_many_tries_as_it_has_addresses(client: Client) -> None:
+    guesses = [login(client, f"2001:db8::{number:x}", "wrong") for number in range(1, 7)]
+    assert guesses == [401] * 5 + [429]
+    assert login(client, "2001:db8:0:9::1", "wrong") == 401
+
+
+def test_nobody_is_known_by_an_address_that_nobody_knows(
+    make_client: Callable[..., Client], database: Database
+) -> None:
+    client = make_client(trusted_proxies=HOME)
+    headers = {"X-Forwarded-For": "unknown"}
+    environ = {"REMOTE_ADDR": HOME}
+    answer = client.request("POST", PATH, FIND, headers, environ=environ)
+    assert answer.status == 200
+    assert known(database) == []
+
+
 def test_it_is_known_for_its_user_alone(client: Client, make_client: Callable[..., Client]) -> None:
     assert login(client, name="superadmin") == 200
     other = make_client()

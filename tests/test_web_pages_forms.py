@@ -331,7 +331,7 @@ def test_a_character_that_xml_does_not_have_is_refused(visitor: Visitor, system:
 def test_rows_that_no_page_has(visitor: Visitor, number: str) -> None:
     page = visitor.get(f"{SERVICES}/UserService/manageUser")
     fields = dict(page.form("manageUser").form_values()) | {f"edit[{number}].property": "x"}
-    assert visitor.post(f"{SERVICES}/UserService/manageUser", fields).status == 200
+    assert visitor.post(f"{SERVICES}/UserService/manageUser", fields).status == 400
 
 
 def test_forms_make_what_the_wsdl_allows(soap: Soap, settings: Settings) -> None:

@@ -52,6 +52,40 @@ def fields(visitor: Visitor, path: str) -> dict[str, str]:
     return dict(visitor.get(path).form(name).form_values()) | done
 
 
+# -- what -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("name", ["lastname", "edit[0].property", "vmpin ", "_every", "x\ny"])
+def test_a_field_that_a_form_does_not_have_is_refused_and_nothing_is_done(
+    visitor: Visitor, system: System, path: str, name: str
+) -> None:
+    refused = visitor.post(path, {**fields(visitor, path), name: "x"}).response
+    assert refused.status == 400
+    shown = name.replace("\n", "\\n")
+    assert refused.text == f"The field '{shown}' is not of this form. Open the page again.\n"
+    assert [user["userName"] for user in system.do("findUser")] == ["superadmin"]
+    assert system.jobs() == []
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_a_field_that_is_given_twice_is_refused(
+    visitor: Visitor, system: System, path: str
+) -> None:
+    twice = [*fields(visitor, path).items()] * 2
+    refused = visitor.post(path, twice).response
+    assert refused.status == 400
+    assert "is given twice" in refused.text
+    assert system.jobs() == []
+
+
+def test_rows_that_were_added_or_left_out_are_of_the_form(visitor: Visitor) -> None:
+    row = {"edit[7].property": "lastName", "edit[7].value": "Curie", "_every": "yes"}
+    path = f"{SERVICES}/UserService/manageUser"
+    sent = dict(visitor.get(path).form("manageUser").form_values()) | row
+    assert visitor.post(path, sent).status == 200
+
+
 # -- who ------------------------------------------------------------------------------------------
 
 

@@ -67,16 +67,29 @@ def test_a_proxy_that_says_nothing_changes_nothing() -> None:
         ("[2001:db8::9]:4711, 10.0.0.2", "2001:db8::9"),
         ("192.0.2.7:4711", "192.0.2.7"),
         ("::ffff:192.0.2.7", "192.0.2.7"),
-        # An unreadable member ends the chain: what is left of it is not believed.
-        ("192.0.2.7, unknown, 10.0.0.2", "10.0.0.2"),
-        ("unknown", "10.0.0.1"),
-        ("192.0.2.7,", "10.0.0.1"),
-        ("<script>", "10.0.0.1"),
+        # An unreadable member ends the chain: what is left of it is not believed, and the client is
+        # not taken for the proxy.
+        ("192.0.2.7, unknown, 10.0.0.2", "unknown"),
+        ("unknown", "unknown"),
+        ("<script>", "unknown"),
+        # Empty members are none.
+        ("192.0.2.7,", "192.0.2.7"),
+        (" ,192.0.2.7,, 10.0.0.2 ,", "192.0.2.7"),
+        (",", "10.0.0.1"),
         ("", "10.0.0.1"),
     ],
 )
 def test_the_client_is_the_last_who_is_no_trusted_proxy(chain: str, address: str) -> None:
     assert seen(**{"for": chain}).address == address
+
+
+def test_who_is_not_named_by_a_proxy_on_this_machine_is_not_on_this_machine() -> None:
+    settings = Settings.load({}, trusted_proxies="127.0.0.1", require_https="true")
+    peer = {"REMOTE_ADDR": "127.0.0.1"}
+    assert not Request(peer, settings).in_the_open
+    assert Request({**peer, "HTTP_X_FORWARDED_FOR": "unknown"}, settings).in_the_open
+    secure = {"HTTP_X_FORWARDED_FOR": "unknown", "HTTP_X_FORWARDED_PROTO": "https"}
+    assert not Request({**peer, **secure}, settings).in_the_open
 
 
 def test_as_many_members_count_as_there_were_trusted_proxies() -> None:

@@ -106,6 +106,22 @@ def test_an_array_of_one_is_that_one(soap: Soap) -> None:
     assert (user(soap)["lastName"], user(soap)["aliases"]) == ("Curie", ["301"])
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        'e:itemType="xsd:string" e:arraySize="2"',
+        'e:arraySize="*"',
+        'xsi:type="e:Array" e:itemType="xsd:string"',
+        'xsi:type="e:Array"',
+    ],
+)
+def test_arrays_as_soap_1_2_spells_them(soap: Soap, attributes: str) -> None:
+    encoding = 'xmlns:e="http://www.w3.org/2003/05/soap-encoding"'
+    aliases = f"<aliases {encoding} {attributes}><item>301</item><item>302</item></aliases>"
+    soap.call("UserService", add_user(aliases))
+    assert user(soap)["aliases"] == ["301", "302"]
+
+
 def test_the_mark_of_an_item_cannot_be_sent(soap: Soap) -> None:
     soap.call("UserService", add_user('<lastName xsi:arrayItems="2">Curie</lastName>'))
     assert user(soap)["lastName"] == "Curie"

@@ -129,7 +129,7 @@ FIND_201 = {
         "</search></FindUser>"
     ),
     "a ref of SOAP 1.2 beside content": (
-        f'<FindUser><search e:ref="s" xmlns:e="{SOAP12_ENC}"><byUserName e:ref="#s">201'
+        f'<FindUser><search x:ref="s" xmlns:x="{XSD}"><byUserName x:ref="#s">201'
         "</byUserName></search></FindUser>"
     ),
     "an href in a namespace": (
@@ -270,7 +270,6 @@ ELSEWHERE = {
     "nothing": 'href=""',
     "an id without #": 'href=" s "',
     "a part beside nil": 'xsi:nil="true" href="cid:s"',
-    "ref of SOAP 1.2": f'e:ref="s" xmlns:e="{SOAP12_ENC}"',
 }
 
 
@@ -319,6 +318,70 @@ def test_references_in_soap_1_2_are_read_alike(users: Soap) -> None:
     response = users.post("UserService", body, {"Content-Type": "application/soap+xml"})
     assert "<userName>201</userName>" in response.text
     assert "<userName>202</userName>" not in response.text
+
+
+CIRCLE = "The references by href lead in a circle: href '#s'."
+SOAP12 = {
+    "where the value stands first": (
+        '<AddUser><user><userName e:id="n">301</userName><lastName e:ref="n"/>'
+        '<firstName e:ref=" n "/></user></AddUser>'
+    ),
+    "with a #, as PHP writes it": (
+        '<AddUser><user><userName e:id="n">301</userName><lastName e:ref="#n"/>'
+        '<firstName e:ref="#n"/></user></AddUser>'
+    ),
+    "in a child of the Body, as Axis writes it": (
+        '<AddUser><user e:ref="u"/></AddUser><m e:id="u"><userName e:ref="n"/>'
+        '<lastName e:ref="n"/><firstName e:ref="n"/></m><m id="n">301</m>'
+    ),
+    "before it": (
+        '<AddUser><user><lastName e:ref="n"/><firstName e:ref="n"/>'
+        '<userName e:id="n">301</userName></user></AddUser>'
+    ),
+}
+
+
+@pytest.mark.parametrize("inside", SOAP12.values(), ids=SOAP12)
+@pytest.mark.parametrize("namespace", [ENVELOPE11, "http://www.w3.org/2003/05/soap-envelope"])
+def test_references_as_soap_1_2_spells_them(soap: Soap, inside: str, namespace: str) -> None:
+    body = envelope(inside.replace("<AddUser", f'<AddUser xmlns:e="{SOAP12_ENC}"', 1))
+    if "<m" in inside:
+        body = body.replace(b"<m", f'<m xmlns:e="{SOAP12_ENC}"'.encode())
+    body = body.replace(ENVELOPE11.encode(), namespace.encode())
+    assert soap.post("UserService", body).status == 200
+    (found,) = soap.operation("UserService", "findUser", {"search": {"byUserName": "301"}})
+    assert (found["lastName"], found["firstName"]) == ("301", "301")
+
+
+SOAP12_REFUSED = {
+    "nothing there": ('<search e:ref="x"/>', "No element has the id that href '#x' refers to."),
+    "nothing named": ('<search e:ref=""/>', "No element has the id that href '#' refers to."),
+    "content of its own": (
+        '<search e:ref="s"><byUserName e:id="s">201</byUserName></search>',
+        "The element 'search' has href '#s' and content of its own.",
+    ),
+    "twice the same id": (
+        (
+            '<search><byUserName e:id="s">1</byUserName><byAlias id="s">1</byAlias></search>'
+            '<edit><property e:ref="s"/></edit>'
+        ),
+        "Several elements have the id that href '#s' refers to.",
+    ),
+    "itself": ('<search e:id="s" e:ref="s"/>', CIRCLE),
+    "what it stands in": ('<search e:id="s"><byUserName e:ref="s"/></search>', CIRCLE),
+    "an id that href may not mean": (
+        '<search><byUserName e:id="s">1</byUserName></search><edit><value href="#s"/></edit>',
+        "href '#s' refers to an element that is no child of the Body.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("inside", "sentence"), SOAP12_REFUSED.values(), ids=SOAP12_REFUSED)
+def test_references_of_soap_1_2_are_refused_with(users: Soap, inside: str, sentence: str) -> None:
+    call = f'<ManageUser xmlns:e="{SOAP12_ENC}">{inside}<deleteUser>1</deleteUser></ManageUser>'
+    fault = SoapFault(users.post("UserService", envelope(call)))
+    assert (fault.code, fault.text) == ("soapenv:Client", sentence)
+    assert names(find(users, "<FindUser/>")) == ["201", "202", "superadmin"]
 
 
 def test_an_unknown_element_of_a_target_is_refused_by_its_path(soap: Soap) -> None:

@@ -234,13 +234,13 @@ def test_jobs_of_a_living_worker_are_left_alone(
 ) -> None:
     system.manage_phone(generateProfiles=True)
     steps.files(listener.worker)
-    assert steps.write(queue.recover) == (0, [])
+    assert steps.write(queue.recover) == (0, [], None)
     with system.database.engine.connect() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database"
             " WHERE locktype = 'advisory' AND datname = current_database()"
         )
-    wait_for(lambda: steps.write(queue.recover) == (1, []))
+    wait_for(lambda: steps.write(queue.recover) == (1, [], None))
     assert all_jobs(system.database.engine) == [
         Job("profiles", MAC, "waiting", "its worker died", 1)
     ]
@@ -250,7 +250,7 @@ def test_a_job_that_kills_its_workers_is_given_up(system: System, steps: Queue) 
     system.manage_phone(generateProfiles=True, restart=True)
     for _ in range(queue.MOST_ATTEMPTS):
         assert len(steps.files()) == 1
-        recovered, failed = steps.write(queue.recover)
+        recovered, failed, _ = steps.write(queue.recover)
         assert recovered == 1
     assert [each.kind for each in failed] == ["profiles", "restart"]
     first, second = all_jobs(system.database.engine)

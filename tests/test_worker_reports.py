@@ -9,6 +9,7 @@ import pytest
 from sipxconfig_soap.jobs import worker
 from sipxconfig_soap.settings import Settings
 from tests.support.logs import events, printed
+from tests.support.proxy import Cut, cutting_proxy
 from tests.support.system import MAC, System
 from tests.support.worker import closed_port, ended, files_below, wait_for, working
 
@@ -76,6 +77,23 @@ def test_a_job_that_fails_is_one_warning_with_the_way_to_retry(
     ]
     assert "password" in str(first.reason)
     assert "s3cret" not in printed(caplog)
+
+
+@pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER, Cut.ANSWER])
+def test_a_failure_whose_commit_is_cut_is_told_of_once(
+    system: System, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, cut: Cut
+) -> None:
+    system.add_users("1", sipPassword='a"s3cret')
+    system.add_phone("0004f2000009", "cisco7960", lines=[{"userId": "1"}])
+    system.do("managePhone", generateProfiles=True, restart=True)
+    with cutting_proxy(database_url) as proxy:
+        proxy.only, proxy.cuts = b"SET state='failed'", [cut]
+        with working(proxy.url, Settings.load({}, data_dir=str(tmp_path))):
+            both = ended(system.database.engine)
+            wait_for(lambda: len(failures(caplog)) == 2)
+        assert proxy.made == [cut]
+    assert [(job.state, job.attempts) for job in both] == [("failed", 1), ("failed", 0)]
+    assert [each["kind"] for each in failures(caplog)] == ["profiles", "restart"]
 
 
 def test_a_job_that_may_yet_succeed_is_none(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 - files there are made as by tempfile anywhere else
@@ -13,11 +16,59 @@ class NoTemporaryDirectory(Exception):
     """Nothing temporary can be written; the text says what to do."""
 
 
+ANSWER_SECONDS = 3.0
+"""How long a directory may take to answer; one of a file server that is away never does."""
+
+
+class _Askers:
+    """Threads that ask directories, one for each that is being asked."""
+
+    def __init__(self) -> None:
+        self._start()
+        # Threads do not survive a fork.
+        os.register_at_fork(after_in_child=self._start)
+
+    def _start(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: dict[Path, Future[str | None]] = {}
+
+    def ask(self, directory: Path) -> Future[str | None]:
+        """The answer to come; who asks meanwhile gets the same."""
+        with self._lock:
+            answer = self._asked.get(directory)
+            if answer is None:
+                answer = self._asked[directory] = Future()
+                threading.Thread(target=self._look, args=(directory, answer), daemon=True).start()
+            return answer
+
+    def _look(self, directory: Path, answer: Future[str | None]) -> None:
+        try:
+            reason = _why_not_writable(directory)
+        except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
+            answer.set_exception(error)
+        else:
+            answer.set_result(reason)
+        with self._lock:
+            del self._asked[directory]
+
+
+_askers = _Askers()
+
+
 def why_not_writable(directory: Path) -> str | None:
     """The reason why no file can be written in a directory, None if it can.
 
     Of a directory that is missing it is the reason why it cannot be made. Nothing is left behind.
+    Who waits for a file server that is away cannot be called back: so it is a thread that waits,
+    and no other is sent after it.
     """
+    try:
+        return _askers.ask(directory).result(ANSWER_SECONDS)
+    except TimeoutError:
+        return f"it does not answer within {ANSWER_SECONDS:g} s"
+
+
+def _why_not_writable(directory: Path) -> str | None:
     try:
         nearest = next(each for each in (directory, *directory.parents) if each.exists())
         with tempfile.TemporaryFile(dir=nearest) as file:

@@ -10,17 +10,24 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from sipxconfig_soap.values import trim
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 SECRET_FIELDS = frozenset({"pin", "vmpin", "pintoken", "sipPassword", "password"})
-"""Fields whose values never leave the server in a fault or a log (wire.md §6)."""
+"""Fields whose values never leave the server in a fault, a log or a page (wire.md §6, §8)."""
 
 VALUE_LIMIT = 100
 """Characters of a refused value that a fault repeats."""
 
 _SECRET = frozenset(name.casefold() for name in SECRET_FIELDS)
 _LAST_NAME = re.compile(r"(\w+)(?:\[\d+\])?$")
+
+
+def is_secret(name: str) -> bool:
+    """Whether what a field or property of this name holds is never shown, however it is spelt."""
+    return trim(name).casefold() in _SECRET
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ def _problem(
 ) -> Problem:
     """Build a problem whose sentence is ``field 'value' what``, secrets left out."""
     last = _LAST_NAME.search(field)
-    if value is not None and last is not None and last.group(1).casefold() in _SECRET:
+    if value is not None and last is not None and is_secret(last.group(1)):
         value = None
     shown = None if value is None else value[:VALUE_LIMIT]
     subject = field if shown is None else f"{field} '{shown}'"

@@ -23,7 +23,7 @@ from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import ProcessorFormatter
 
-from sipxconfig_soap.errors import SECRET_FIELDS
+from sipxconfig_soap.errors import is_secret
 from sipxconfig_soap.log_stream import PatientStream
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LogFormat = Literal["logfmt", "json", "console"]
 _FIRST = ("time", "level", "logger", "event")
 _TRACEBACK = "exception"
 _BARE = re.compile(r"[A-Za-z0-9_.:/@+,()*-]+\Z")
-_SECRET = frozenset(name.lower() for name in SECRET_FIELDS) | {"authorization"}
+_LOGIN = "authorization"
 _HIDDEN = "(secret)"
 # Text from outside is cut, so that no client decides how long our lines are.
 _LONGEST_VALUE = 2000
@@ -143,7 +143,7 @@ def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def _value(key: str, value: object) -> Any:
     """A field's value; those called like a secret, also inside another field, show nothing."""
-    if key.lower() in _SECRET:
+    if is_secret(key) or key.lower() == _LOGIN:
         return _HIDDEN
     if isinstance(value, str):
         return value if key == _TRACEBACK else _cut(value)

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
+"""By this variable prometheus_client learns where all processes keep what they count.
+
+It reads the variable when it is imported, which must not happen earlier. A worker beside the server
+inherits it, so that its jobs are counted there, too.
+"""
+
 STALL_SECONDS = 5
 """How long a client here may stall."""
 

@@ -37,6 +37,7 @@ class Proxy:
         cuts: what happens to the next COMMITs, one for each.
         made: the cuts that were made.
         closed: whether new connections are refused; those that are there go on.
+        only: a text; only COMMITs are cut of transactions in which it was sent. None for all.
     """
 
     def __init__(self, behind: str, delay: float = 0.02) -> None:
@@ -51,6 +52,7 @@ class Proxy:
         self.cuts: list[Cut] = []
         self.made: list[Cut] = []
         self.closed = False
+        self.only: bytes | None = None
         self._kept: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -67,6 +69,7 @@ class Proxy:
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         with client, server, suppress(OSError):
+            sent = b""
             while True:
                 readable, _, _ = select.select([client, server], [], [])
                 if server in readable:
@@ -78,7 +81,9 @@ class Proxy:
                     data = client.recv(65536)
                     if not data:
                         return
-                    if is_commit(data) and self.cuts:
+                    meant = self.only is None or self.only in sent
+                    sent = b"" if is_commit(data) else sent + data
+                    if is_commit(data) and meant and self.cuts:
                         self._cut(self.cuts.pop(0), client, server, data)
                         return
                     server.sendall(data)

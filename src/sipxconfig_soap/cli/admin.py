@@ -83,8 +83,9 @@ def ensure_superadmin(database: Database, settings: Settings) -> None:
     """Create superadmin where it is missing, and print its PIN if one was made up."""
     from sipxconfig_soap.domain import accounts  # noqa: PLC0415 - loads what hashes
 
-    made_up = database.change(
-        lambda connection: accounts.bootstrap(connection, admin_pin=settings.admin_pin)
+    made_up, _ = database.change(
+        lambda connection: accounts.begin(connection, settings.admin_pin),
+        receipt=lambda begun: begun[1],
     )
     if made_up is not None:
         click.echo(

@@ -14,10 +14,14 @@ from sipxconfig_soap.cli.listings import json_option, show, since_option
 from sipxconfig_soap.cli.output import cell, json_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    import sqlalchemy as sa
+
     from sipxconfig_soap.db import Database
+    from sipxconfig_soap.transactions import Receipt
 
 COLUMNS = (
     *("id", "kind", "serial", "state", "reason"),
@@ -110,14 +114,17 @@ def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
 
     A job whose phone is gone, or for whose phone a newer one stands, stays as it is.
     """
-    from sipxconfig_soap.jobs.upkeep import retry_failed  # noqa: PLC0415 - loads the tables
+    from sipxconfig_soap.jobs.upkeep import ALL_FAILED, retry_failed  # noqa: PLC0415 - tables
 
     if every == bool(numbers):
         raise click.UsageError("Name the numbers of jobs, or --all.")
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database:
         chosen = None if every else numbers
-        count = database.change(lambda connection: retry_failed(connection, chosen))
+        entities = [ALL_FAILED] if every else [f"job {number}" for number in numbers]
+        count = _changed(
+            database, "jobs retry", entities, lambda connection: retry_failed(connection, chosen)
+        )
     click.echo(f"Jobs that wait again: {count}.")
 
 
@@ -132,5 +139,26 @@ def purge(days: float, data_dir: Path | None) -> None:
 
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database:
-        count = database.change(lambda connection: delete_old(connection, days))
+        count = _changed(
+            database,
+            "jobs purge",
+            [f"all that ended {days:g} days ago"],
+            lambda connection: delete_old(connection, days),
+        )
     click.echo(f"Jobs deleted: {count}.")
+
+
+def _changed(
+    database: Database,
+    operation: str,
+    entities: Sequence[str],
+    work: Callable[[sa.Connection], int],
+) -> int:
+    """How many jobs some work has changed; where it has, the audit log says so."""
+    from sipxconfig_soap.domain import audit  # noqa: PLC0415 - loads the tables
+
+    def change(connection: sa.Connection) -> tuple[int, Receipt | None]:
+        count = work(connection)
+        return count, audit.record_local(connection, operation, entities) if count else None
+
+    return database.change(change, receipt=lambda changed: changed[1])[0]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipxconfig_soap.db import Database
+    from sipxconfig_soap.transactions import Receipt
 
 LOOK_SECONDS = 0.3
 """How often the progress is looked at."""
@@ -59,7 +60,7 @@ def regenerate(group: str | None, every: bool, wait: bool, data_dir: Path | None
     """Queue new profiles, and show how far a worker has got with them."""
     import sqlalchemy as sa  # noqa: PLC0415 - with the tables
 
-    from sipxconfig_soap.domain import jobs  # noqa: PLC0415
+    from sipxconfig_soap.domain import audit, jobs  # noqa: PLC0415
     from sipxconfig_soap.domain.grouping import PHONE_GROUPS  # noqa: PLC0415
     from sipxconfig_soap.domain.phone_tables import phones, queue_jobs  # noqa: PLC0415
     from sipxconfig_soap.values import trim  # noqa: PLC0415
@@ -74,14 +75,18 @@ def regenerate(group: str | None, every: bool, wait: bool, data_dir: Path | None
         in_group = PHONE_GROUPS.in_group(phones.c.id)
         where = in_group.condition.params(in_group.parameters(group))
 
-    def queue(connection: sa.Connection) -> list[int]:
+    def queue(connection: sa.Connection) -> tuple[list[int], Receipt | None]:
         if group is not None and connection.execute(named, {"name": trim(group)}).first() is None:
             raise click.ClickException(f"There is no group of phones called {group!r}.")
         queue_jobs(connection, jobs.PROFILES, where)
-        return jobs.waiting(connection, jobs.PROFILES, sa.select(phones.c.id).where(where))
+        queued = jobs.waiting(connection, jobs.PROFILES, sa.select(phones.c.id).where(where))
+        if not queued:
+            return [], None
+        of = "all phones" if group is None else f"group {trim(group)}"
+        return queued, audit.record_local(connection, "profiles regenerate", [of])
 
     with open_database(settings) as database:
-        numbers = database.change(queue)
+        numbers, _ = database.change(queue, receipt=lambda queued: queued[1])
         click.echo(f"Phones whose profiles are queued: {len(numbers)}.")
         if wait and numbers:
             _watch(database, numbers)

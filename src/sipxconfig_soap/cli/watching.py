@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sipxconfig_soap.management import Watch, serving
+from sipxconfig_soap.management import COUNTERS, Watch, serving
 from sipxconfig_soap.setting_values import host_and_port
 
 if TYPE_CHECKING:
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.settings import Settings
-
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""By this variable prometheus_client learns where all processes keep what they count.
-
-It reads the variable when it is imported, which must not happen earlier. A worker beside the server
-inherits it, so that its jobs are counted there, too.
-"""
 
 
 @contextmanager
@@ -43,8 +36,8 @@ def watched(
         yield
         return
     directory, owner = tempfile.mkdtemp(prefix="sipxconfig-soap-metrics-"), os.getpid()
-    os.environ[DIRECTORY] = directory
-    from sipxconfig_soap.scrape import exposition  # noqa: PLC0415 - see above
+    os.environ[COUNTERS] = directory
+    from sipxconfig_soap.scrape import exposition  # noqa: PLC0415 - see COUNTERS
 
     try:
         watch = Watch(ready, exposition(directory, database))

@@ -90,7 +90,19 @@ def create_administrator(work: Work, user_name: str, pin: str) -> Receipt:
     return audit.record_local(work.connection, "create", work.touched)
 
 
-def bootstrap(connection: sa.Connection, *, admin_pin: str | None) -> str | None:
+class Beginning(NamedTuple):
+    """What was to be done so that a system has what every system has.
+
+    Attributes:
+        created: whether superadmin was missing.
+        made_up: the PIN that was made up for superadmin, to be shown once; None without one.
+    """
+
+    created: bool
+    made_up: str | None
+
+
+def bootstrap(connection: sa.Connection, *, admin_pin: str | None) -> Beginning:
     """Create what every system has: permissions, the administrators and superadmin.
 
     What is there already stays as it is, superadmin's PIN above all.
@@ -98,18 +110,23 @@ def bootstrap(connection: sa.Connection, *, admin_pin: str | None) -> str | None
     Args:
         connection: in a transaction.
         admin_pin: superadmin's PIN if the account is created now; None to make one up.
-
-    Returns:
-        The PIN that was made up, to be shown once; else None.
     """
     ensure_built_in(connection)
     group_id = _ensure_administrators(connection)
     known = sa.select(users.c.id).where(users.c.user_name == SUPERADMIN)
     if connection.execute(known).first() is not None:
-        return None
+        return Beginning(created=False, made_up=None)
     pin = admin_pin or pins.random_text(MADE_UP_PIN_LENGTH)
     _create_superadmin(connection, group_id, pin)
-    return None if admin_pin else pin
+    return Beginning(created=True, made_up=None if admin_pin else pin)
+
+
+def begin(connection: sa.Connection, admin_pin: str | None) -> tuple[str | None, Receipt | None]:
+    """`bootstrap` from the command line; the PIN that was made up, and the receipt of a change."""
+    beginning = bootstrap(connection, admin_pin=admin_pin)
+    if not beginning.created:
+        return None, None
+    return beginning.made_up, audit.record_local(connection, "create", [SUPERADMIN])
 
 
 def _ensure_administrators(connection: sa.Connection) -> int:

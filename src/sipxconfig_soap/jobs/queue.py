@@ -26,6 +26,7 @@ from sipxconfig_soap.domain.jobs import (
     jobs,
 )
 from sipxconfig_soap.domain.tables import among, text_array
+from sipxconfig_soap.transactions import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +101,26 @@ class Ended(NamedTuple):
     Attributes:
         lost: jobs that were the worker's no longer, since it was taken for dead.
         failed: jobs that failed for good, and the restarts that failed with them.
+        receipt: tells later whether that was committed; None where nothing failed.
     """
 
     lost: list[Claimed]
     failed: list[Failed]
+    receipt: Receipt | None = None
+
+
+class Recovered(NamedTuple):
+    """What became of jobs whose worker was no more.
+
+    Attributes:
+        number: of these jobs.
+        failed: of these, and restarts with them, what failed for good.
+        receipt: as in `Ended`.
+    """
+
+    number: int
+    failed: list[Failed]
+    receipt: Receipt | None = None
 
 
 def claim_files(connection: sa.Connection, worker: int, most: int) -> list[Claimed]:
@@ -229,7 +246,20 @@ def end(
         noted.update(finished)
         failed += among_them
     announce(connection)
-    return Ended([ending.job for ending in endings if ending.job.id not in noted], failed)
+    lost = [ending.job for ending in endings if ending.job.id not in noted]
+    return Ended(lost, failed, _receipt(connection, failed))
+
+
+def _receipt(connection: sa.Connection, failed: Sequence[Failed]) -> Receipt | None:
+    """How to find out later whether these jobs have failed: who is to be told is told then."""
+    if not failed:
+        return None
+    this = sa.cast(sa.func.pg_current_xact_id(), sa.Text)
+    number = failed[0].id
+    row = sa.select(this, jobs.c.finished).where(jobs.c.id == number)
+    transaction, finished = connection.execute(row).one()
+    mine = (jobs.c.id == number) & (jobs.c.finished == finished)
+    return Receipt(transaction, sa.select(jobs.c.id).where(mine))
 
 
 def _finish(
@@ -325,12 +355,8 @@ def give_back(connection: sa.Connection, worker: int) -> None:
         announce(connection)
 
 
-def recover(connection: sa.Connection) -> tuple[int, list[Failed]]:
-    """Let jobs wait again whose worker is no more, but for those whose workers keep dying.
-
-    Returns:
-        How many there were; and what failed, restarts with it.
-    """
+def recover(connection: sa.Connection) -> Recovered:
+    """Let jobs wait again whose worker is no more, but for those whose workers keep dying."""
     locks = sa.table("pg_locks", *map(sa.column, ("locktype", "database", "classid", "objid")))
     key = (
         locks.c.classid.cast(sa.BigInteger).op("<<")(32).op("|")(locks.c.objid.cast(sa.BigInteger))
@@ -351,7 +377,7 @@ def recover(connection: sa.Connection) -> tuple[int, list[Failed]]:
             _wait_again(connection, row.worker, [row.id], "its worker died")
     if lost:
         announce(connection)
-    return len(lost), failed
+    return Recovered(len(lost), failed, _receipt(connection, failed))
 
 
 def next_due(connection: sa.Connection, kinds: Sequence[str]) -> float | None:

@@ -22,6 +22,9 @@ STEP_ROWS = 1000
 PAUSE_SECONDS = 3600.0
 """Between two looks for what has become old."""
 
+ALL_FAILED = "all that failed"
+"""What the audit log names when not certain jobs wait again, but all."""
+
 
 def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     """Let failed jobs wait again with all their tries; returns how many did.

@@ -95,9 +95,9 @@ class Loop(ABC):
     def _serve(self, listener: Listener) -> None:
         """Work as long as the connection lasts."""
         while not self._stopping.is_set():
-            recovered, failed = self._write(queue.recover)
-            metrics.RECOVERED.inc(recovered)
-            _note(failed)
+            recovered = self._database.change(queue.recover, receipt=lambda each: each.receipt)
+            metrics.RECOVERED.inc(recovered.number)
+            _note(recovered.failed)
             # Asked before the steps: what becomes due while they look is not slept through.
             look_at = time.monotonic() + self._next_look()
             while not self._stopping.is_set() and self._step(listener):
@@ -126,7 +126,11 @@ class Loop(ABC):
             return []
         delays = self._settings.job_retry_delays
         settled = [queue.settled(ending, delays) for ending in endings]
-        ended = self._write(lambda c: queue.end(c, listener.worker, settled, delays))
+        # Nobody would tell of a failure whose connection died inside COMMIT.
+        ended = self._database.change(
+            lambda c: queue.end(c, listener.worker, settled, delays),
+            receipt=lambda each: each.receipt,
+        )
         for each in settled:
             if each.state == WAITING:
                 metrics.RETRIED.labels(each.job.kind).inc()

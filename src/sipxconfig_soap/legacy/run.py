@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sipxconfig_soap.domain.work import Work
-from sipxconfig_soap.errors import SECRET_FIELDS, Problems
+from sipxconfig_soap.errors import Problems, is_secret
 from sipxconfig_soap.values import NOT_XML
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Run:
         """
         for name in names:
             if sent[name] is not None and NOT_XML.search(sent[name]):
-                kept = None if name in SECRET_FIELDS else NOT_XML.sub("", sent[name])
+                kept = None if is_secret(name) else NOT_XML.sub("", sent[name])
                 sentence = f"{name} has characters that XML cannot hold. They are left out."
                 self.staging.change(entry, "illegible", name, sentence)
                 sent = sent | {name: kept}

@@ -85,7 +85,7 @@ def look_at(connection: sa.Connection, *, merge: bool, admin_pin: str | None) ->
             " what is there."
         )
     known = sa.select(users.c.id).where(users.c.user_name == SUPERADMIN)
-    made_up = accounts.bootstrap(connection, admin_pin=admin_pin)
+    made_up = accounts.bootstrap(connection, admin_pin=admin_pin).made_up
     return Target(not held, connection.execute(known).scalar_one(), made_up)
 
 

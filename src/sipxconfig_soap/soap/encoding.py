@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _SIGNS = (
     b"href",
-    b"/2003/05/soap-encoding",  # of its ref
+    b"/2003/05/soap-encoding",  # of SOAP 1.2, all of whose attributes have it
     b"rray",  # Array and arrayType
     b"base64",
     b"/1999/XMLSchema-instance",
@@ -50,12 +50,17 @@ _OLD_XSI = (
 _TYPES = (XSI_TYPE, *(f"{xsi}type" for xsi in _OLD_XSI))
 _OLD_NILS = tuple(f"{xsi}{name}" for xsi in _OLD_XSI for name in ("nil", "null"))
 _ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
-_ARRAY_TYPE = f"{{{_ENCODING}}}arrayType"
+_ENCODING12 = "http://www.w3.org/2003/05/soap-encoding"
+_ARRAY_MARKS = (
+    f"{{{_ENCODING}}}arrayType",
+    f"{{{_ENCODING12}}}itemType",
+    f"{{{_ENCODING12}}}arraySize",
+)
 _SCHEMAS = frozenset(f"http://www.w3.org/{date}/XMLSchema" for date in ("1999", "2000/10", "2001"))
 _MEANINGS = {
-    "Array": (ARRAY, {_ENCODING}),
-    "base64": (BASE64, {_ENCODING}),
-    "base64Binary": (BASE64, {_ENCODING, *_SCHEMAS}),
+    "Array": (ARRAY, {_ENCODING, _ENCODING12}),
+    "base64": (BASE64, {_ENCODING, _ENCODING12}),
+    "base64Binary": (BASE64, {_ENCODING, _ENCODING12, *_SCHEMAS}),
 }
 """What the name of a type means, in which namespaces."""
 
@@ -203,7 +208,7 @@ class _Translation:
         """Whether an element says that it is an array, or a text in base64."""
         if not element.attrib:
             return None
-        if element.get(_ARRAY_TYPE) is not None:
+        if any(element.get(mark) is not None for mark in _ARRAY_MARKS):
             return ARRAY
         for attribute in _TYPES:
             prefix, _, name = trim(element.get(attribute, "")).rpartition(":")

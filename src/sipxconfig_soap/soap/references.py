@@ -1,6 +1,8 @@
 """Multi-references of SOAP encoding: ``href="#x"`` stands for the element whose id is ``x``.
 
 SOAP 1.1 §5 writes a value that is used in several places once, as a child of the Body (wire.md §3).
+SOAP 1.2 (part 2, §3.1.5) calls the two attributes ``ref`` and ``id`` of its own namespace, and has
+the value stand where it is used first.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.soap.faults import Fault
 
-_REF = "{http://www.w3.org/2003/05/soap-encoding}ref"
-"""How SOAP 1.2 spells a reference."""
+_SOAP12 = "{http://www.w3.org/2003/05/soap-encoding}"
+_REF, _ID = f"{_SOAP12}ref", f"{_SOAP12}id"
+"""How SOAP 1.2 spells a reference and an id."""
 
 
 def circle(name: str) -> Fault:
@@ -38,27 +41,31 @@ class References:
 
     Raises:
         Fault: Client, for a reference that has content of its own or leads nowhere or elsewhere,
-            for a target that is no child of the Body, and for an id that is not the only one.
+            for a target of ``href`` that is no child of the Body, and for an id that is not the
+            only one.
     """
 
     def __init__(self, body: _Element) -> None:
-        referred: set[str] = set()
+        referred: dict[str, bool] = {}
         ids: Counter[str] = Counter()
+        found: dict[str, _Element] = {}
         for element in body.iterdescendants():
             if (name := reference_of(element)) is not None:
-                referred.add(name)
-            if (own := element.get("id")) is not None:
+                # Those of SOAP 1.2 alone may mean an element that stands anywhere.
+                referred[name] = referred.get(name, False) or element.get("href") is not None
+            for own in _ids_of(element):
                 ids[own] += 1
-        self._targets = {name: child for child in body if (name := child.get("id", "")) in referred}
-        for name in sorted(referred):
+                found[own] = element
+        self._targets = {name: child for name, child in found.items() if name in referred}
+        for name, by_href in sorted(referred.items()):
             if not ids[name]:
                 raise client_fault(f"No element has the id that {_shown(name)} refers to")
             if ids[name] > 1:
                 raise client_fault(f"Several elements have the id that {_shown(name)} refers to")
-            if name not in self._targets:
+            if by_href and found[name].getparent() is not body:
                 what = "refers to an element that is no child of the Body"
                 raise client_fault(f"{_shown(name)} {what}")
-        self.calls = [child for child in body if child.get("id") not in referred]
+        self.calls = [child for child in body if referred.keys().isdisjoint(_ids_of(child))]
         self._ends: dict[str, str] = {}
 
     def end_of(self, name: str) -> tuple[str, _Element]:
@@ -100,11 +107,15 @@ def reference_of(element: _Element) -> str | None:
             sent elsewhere: read as empty, it would clear a value.
     """
     href = element.get("href")
-    if href is None and element.get(_REF) is None:
-        return None
+    if href is None:
+        reference = element.get(_REF)
+        if reference is None:
+            return None
+        # It is the id itself; PHP writes a # before it.
+        href = f"#{trim(reference).removeprefix('#')}"
     name = local_name(element)[:VALUE_LIMIT]
     is_empty = not len(element) and is_blank(element.text)
-    href = trim(href or "")
+    href = trim(href)
     if not href.startswith("#"):
         if is_empty:
             what = "refers to content that was sent elsewhere, and nothing is fetched"
@@ -113,6 +124,12 @@ def reference_of(element: _Element) -> str | None:
     if not is_empty:
         raise client_fault(f"The element '{name}' has {_shown(href[1:])} and content of its own")
     return href[1:]
+
+
+def _ids_of(element: _Element) -> set[str]:
+    """By what an element may be referred to."""
+    own = {element.get("id"), element.get(_ID)} if element.attrib else set()
+    return {each for each in own if each is not None}
 
 
 def _shown(name: str) -> str:

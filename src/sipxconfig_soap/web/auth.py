@@ -13,6 +13,7 @@ from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.metrics import LOGINS
 from sipxconfig_soap.transactions import change
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
+from sipxconfig_soap.web.forwarded import UNKNOWN, place_of
 from sipxconfig_soap.web.responses import Refusal, plain
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Gate:
         login = read_basic(request.header("HTTP_AUTHORIZATION"))
         if login is None:
             raise Refusal(self._unauthorized())
-        self._hold(self._throttle.pause, login, request.address)
+        self._hold(self._throttle.pause, login, place_of(request.address))
         return login
 
     def authenticate(self, login: Credentials, address: str, connection: sa.Connection) -> Account:
@@ -82,11 +83,13 @@ class Gate:
                 account = accounts.find_account(connection, login.user_name)
         if account is None or not self._verified.knows(login, account.pin_hash):
             account = self._examine(login, account, address, connection)
-        self._throttle.succeeded(login.counted_as, address)
+        place = place_of(address)
+        self._throttle.succeeded(login.counted_as, place)
         if account is None or not account.administrator:
             LOGINS.labels("forbidden").inc()
             raise Refusal(plain(403, "This user is not an administrator."))
-        self._known.note(connection, account.id, address)
+        if place != UNKNOWN:
+            self._known.note(connection, account.id, place)
         LOGINS.labels("right").inc()
         return account
 
@@ -102,10 +105,11 @@ class Gate:
             # While waiting, the same login may have been found right, or its name paused.
             if self._verified.knows(login, stored):
                 return account
-            self._hold(self._throttle.admit, login, address, connection)
+            place = place_of(address)
+            self._hold(self._throttle.admit, login, place, connection)
             verdict = pins.verify_pin(login.pin, stored)
             if account is None or stored is None or not verdict.ok:
-                self._throttle.failed(login.counted_as, address)
+                self._throttle.failed(login.counted_as, place)
                 LOGINS.labels("wrong").inc()
                 # A name that is nobody's may well be a PIN in the wrong field.
                 name = account.user_name if account else None
@@ -120,20 +124,20 @@ class Gate:
         self,
         ask: Callable[[str, str], int],
         login: Credentials,
-        address: str,
+        place: str,
         connection: sa.Connection | None = None,
     ) -> None:
         """Refuse an attempt that comes too soon after failed ones."""
         name = login.counted_as
-        seconds = ask(name, address)
-        # What others do with a name does not concern an address that is known to have it.
+        seconds = ask(name, place)
+        # What others do with a name does not concern a place that is known to have it.
         if (
             seconds
             and self._throttle.is_crowded(name)
-            and self._known.includes(name, address, connection)
+            and self._known.includes(name, place, connection)
         ):
-            self._throttle.recall(name, address)
-            seconds = ask(name, address)
+            self._throttle.recall(name, place)
+            seconds = ask(name, place)
         if seconds:
             LOGINS.labels("held").inc()
             sentence = f"Too many failed logins. Try again in {seconds} s."

@@ -9,11 +9,15 @@ from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import MultiDict
 
+from sipxconfig_soap.errors import VALUE_LIMIT
+from sipxconfig_soap.logs import escape
 from sipxconfig_soap.web.body import framing_of, read_body
 from sipxconfig_soap.web.content import read_content_type
 from sipxconfig_soap.web.responses import Refusal, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     import sqlalchemy as sa
 
     from sipxconfig_soap.domain.accounts import Account
@@ -76,6 +80,23 @@ class Visit(NamedTuple):
             sentence = "This form was not made for this login. Open its page again."
             raise Refusal(plain(403, sentence))
         return found
+
+
+def check_known(sent: Fields, known: Container[str]) -> None:
+    """Refuse fields that a form does not have, or has once only: nothing sent is dropped.
+
+    Args:
+        sent: the fields that came.
+        known: names of those that the form has, beside its proof.
+
+    Raises:
+        Refusal: with 400.
+    """
+    for name, values in sent.lists():
+        what = "is given twice" if len(values) > 1 else "is not of this form"
+        if len(values) > 1 or (name != TOKEN and name not in known):
+            shown = escape(name[:VALUE_LIMIT])
+            raise Refusal(plain(400, f"The field '{shown}' {what}. Open the page again."))
 
 
 def _fields(encoded: bytes) -> Fields:

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sipxconfig_soap.errors import SECRET_FIELDS
+from sipxconfig_soap.errors import is_secret
 from sipxconfig_soap.soap.envelope import escape
 from sipxconfig_soap.soap.types import Message, simple_kind
-from sipxconfig_soap.values import is_blank, trim
+from sipxconfig_soap.values import is_blank
 from sipxconfig_soap.web.examples import NIL, element, example_of, request_around
 
 if TYPE_CHECKING:
@@ -32,14 +32,8 @@ HIDDEN = "•••••"
 
 _SEARCH = "search"
 _EDITS = "edit"
-_SECRETS = frozenset(name.casefold() for name in SECRET_FIELDS)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _INDEX = re.compile(r"\[\d+\]\Z")
-
-
-def is_secret(name: str) -> bool:
-    """Whether what a field or property of this name holds is never shown."""
-    return trim(name).casefold() in _SECRETS
 
 
 @dataclass(slots=True)
@@ -182,6 +176,7 @@ class Form:
     Attributes:
         operation: what it calls.
         members: what is to be filled in.
+        known: the names of all fields that could be sent, as they were counted in what was sent.
         problems: what is wrong, each with the path at which it is shown, None for nowhere.
     """
 
@@ -189,6 +184,7 @@ class Form:
         self.operation = operation
         builder = _Builder(operation, sent)
         self.members = builder.members(operation.input, "", "", ()) if operation.input else []
+        self.known = frozenset(builder.known)
         self.problems: list[tuple[str, str | None]] = []
 
     @property
@@ -240,6 +236,7 @@ class _Builder:
 
     operation: Operation
     sent: Mapping[str, str] | None
+    known: set[str] = field(default_factory=set)
 
     def members(
         self, message: Any, path: str, source: str, owners: tuple[str, ...]
@@ -266,6 +263,7 @@ class _Builder:
         needed = attributes.min_occurs > 0 and not repeated
         where, origin = path + name, source + name
         if not issubclass(kind, Message):
+            self.known.add(origin)
             return Control(
                 name,
                 where,
@@ -284,11 +282,13 @@ class _Builder:
 
     def _every(self) -> bool:
         """Every entity is what a new form asks for, but never what it changes."""
+        self.known.add(EVERY)
         return not self.operation.writes if self.sent is None else self.sent.get(EVERY) == "yes"
 
     def _rows(
         self, name: str, kind: Any, path: str, source: str, owners: tuple[str, ...]
     ) -> list[Section]:
+        self.known.add(MORE)
         numbered = re.compile(re.escape(source) + r"\[([0-9]{1,4})\]\.")
         found = {int(match[1]) for key in self.sent or () if (match := numbered.match(key))}
         more = (self.sent or {}).get(MORE)

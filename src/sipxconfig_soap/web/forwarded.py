@@ -11,12 +11,12 @@ counts likewise.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from ipaddress import IPv4Network, IPv6Network
+    from ipaddress import IPv4Network
     from wsgiref.types import WSGIEnvironment
 
     Networks = Sequence[IPv4Network | IPv6Network]
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 # X-Request-ID is not among them: many clients number their requests.
 _HEADERS = tuple(f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PORT"))
+
+UNKNOWN = "unknown"
+"""The address of who came through a trusted proxy that names none, as Squid's ``unknown``."""
+
+NETWORK_BITS = 64
+"""Of an IPv6 address, what its network has; the rest changes by itself, or as its owner likes."""
 
 UNIX_PEER = "unix"
 """The address of all who connect to a Unix socket."""
@@ -35,8 +41,8 @@ class Origin(NamedTuple):
     """The ends of a request's way.
 
     Attributes:
-        address: of the client; ``""`` when the server does not know it, `UNIX_PEER` for one on a
-            Unix socket who is no proxy.
+        address: of the client; ``""`` or `UNKNOWN` when the server does not know it, `UNIX_PEER`
+            for one on a Unix socket who is no proxy.
         scheme: ``http`` or ``https``, as the client used it.
         authority: host and perhaps port as the client named them; not checked yet.
         request_id: the number that a trusted proxy has given the request.
@@ -85,6 +91,18 @@ def is_loopback(address: str) -> bool:
     return known is not None and known.is_loopback
 
 
+def place_of(address: str) -> str:
+    """What counts as one place when logins are counted: an address, of IPv6 its network.
+
+    Args:
+        address: as in `Origin`.
+    """
+    known = read_address(address)
+    if not isinstance(known, IPv6Address):
+        return address
+    return str(IPv6Network((int(known), NETWORK_BITS), strict=False))
+
+
 def read_address(text: str) -> IPv4Address | IPv6Address | None:
     """Read an address, also ``[v6]:port`` and ``v4:port``; None for anything else.
 
@@ -122,7 +140,8 @@ def _is_trusted(address: IPv4Address | IPv6Address | None, trusted: Networks) ->
 
 def _members(environ: WSGIEnvironment, name: str) -> list[str]:
     value: str = environ.get(f"HTTP_X_FORWARDED_{name}", "")
-    return [each.strip() for each in value.split(",")] if value else []
+    # Empty members of a list do not count (RFC 9110 §5.6.1.2).
+    return [each for member in value.split(",") if (each := member.strip())]
 
 
 def _request_id(environ: WSGIEnvironment) -> str | None:
@@ -136,6 +155,7 @@ def _through_proxies(peer: str, chain: list[str], trusted: Networks) -> tuple[st
     for text in reversed(chain):
         known = read_address(text)
         if known is None:
+            address = UNKNOWN
             break
         # A zone of an IPv6 address means something on the proxy only.
         address = str(known).partition("%")[0]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
 
-from sipxconfig_soap.errors import Refused
+from sipxconfig_soap.errors import Refused, is_secret
 from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.services.call import Call
 from sipxconfig_soap.soap.faults import CLIENT, USER_EXCEPTION
 from sipxconfig_soap.web.examples import curl_command, example_request
-from sipxconfig_soap.web.fields import token_of
-from sipxconfig_soap.web.forms import HIDDEN, MORE, Form, is_secret
+from sipxconfig_soap.web.fields import check_known, token_of
+from sipxconfig_soap.web.forms import HIDDEN, MORE, Form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sipxconfig_soap.errors import Problem, Problems
     from sipxconfig_soap.soap.endpoint import Endpoint
     from sipxconfig_soap.soap.service import Operation
-    from sipxconfig_soap.web.fields import Visit
+    from sipxconfig_soap.web.fields import Fields, Visit
     from sipxconfig_soap.web.request import Request
     from sipxconfig_soap.web.responses import Response
     from sipxconfig_soap.web.templates import Templates
@@ -119,7 +119,7 @@ class Pages:
         endpoint: Endpoint,
         operation: Operation,
         visit: Visit,
-        sent: Mapping[str, str],
+        sent: Fields,
         rules: Rules,
     ) -> Response:
         """Answer a form that was filled in: call the operation, or show more rows.
@@ -133,8 +133,10 @@ class Pages:
 
         Raises:
             BadHost: see `service`.
+            Refusal: with 400; a field is none of the form.
         """
         form = Form(operation, sent)
+        check_known(sent, form.known)
         if MORE in sent:
             form.forget()
             return self._operation(endpoint, form, visit)

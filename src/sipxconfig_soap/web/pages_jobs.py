@@ -10,9 +10,9 @@ import structlog
 from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.jobs import STATES, newest_jobs
-from sipxconfig_soap.jobs.upkeep import retry_failed
+from sipxconfig_soap.jobs.upkeep import ALL_FAILED, retry_failed
 from sipxconfig_soap.transactions import change
-from sipxconfig_soap.web.fields import token_of
+from sipxconfig_soap.web.fields import check_known, token_of
 from sipxconfig_soap.web.listing import NUMBER, PIECE, Listing
 from sipxconfig_soap.web.request import ROOT
 from sipxconfig_soap.web.responses import Refusal, plain, see_other
@@ -34,6 +34,8 @@ SERVICE, RETRY = "pages", "retryJobs"
 """What the audit log calls a retry from here."""
 
 _EVERY = "all"
+_CHOICE = ("state", "serial")
+_FIELDS = frozenset({"retry", *_CHOICE})
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -72,13 +74,14 @@ class JobsPage:
         """Let failed jobs wait again, one or all, and show the jobs.
 
         Raises:
-            Refusal: with 400; it does not say which.
+            Refusal: with 400; it does not say which, or says what the form does not have.
         """
+        check_known(sent, _FIELDS)
         which = sent.get("retry", "")
         if which != _EVERY and not NUMBER.fullmatch(which):
             raise Refusal(plain(400, "retry is neither the number of a job nor all."))
         ids = None if which == _EVERY else [int(which)]
-        entities = ["all that failed"] if ids is None else [f"job {ids[0]}"]
+        entities = [ALL_FAILED] if ids is None else [f"job {ids[0]}"]
         who = {"administrator": visit.account.user_name, "address": visit.request.address}
         what = {"service": SERVICE, "operation": RETRY, "outcome": audit.DONE}
 
@@ -91,7 +94,7 @@ class JobsPage:
         count, _ = change(visit.connection, work, receipt=lambda worked: worked[1])
         if count:
             logger.info("change", **who, **what, entities=entities, count=count)
-        query = {name: sent[name] for name in ("state", "serial") if sent.get(name)}
+        query = {name: sent[name] for name in _CHOICE if sent.get(name)}
         query["again"] = str(count)
         return see_other(f"{visit.request.path_prefix}{JOBS}?{urlencode(query)}")
 

@@ -1,0 +1,76 @@
+"""A directory of a file server that is away holds nobody up (docs/spec/command.md §3)."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from sipxconfig_soap import directories
+from sipxconfig_soap.directories import why_not_writable
+from tests.support.hung import hung, needs_fuse
+from tests.support.server import serve
+from tests.support.worker import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.cli import Cli
+
+SILENT = "it does not answer within 3 s"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "away"
+    directory.mkdir()
+    return directory
+
+
+@needs_fuse
+def test_who_asks_is_told_and_one_thread_waits(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directories, "ANSWER_SECONDS", 0.2)
+    before = threading.active_count()
+    with hung(directory):
+        for _ in range(3):
+            assert why_not_writable(directory) == "it does not answer within 0.2 s"
+        assert threading.active_count() == before + 1
+        # Others do not wait for it.
+        assert why_not_writable(directory.parent) is None
+    wait_for(lambda: threading.active_count() == before)
+    assert why_not_writable(directory) is None
+
+
+@needs_fuse
+def test_a_server_whose_profile_directory_is_away_starts_and_says_so(
+    directory: Path, database_url: str, tmp_path: Path
+) -> None:
+    settings = {"SIPXCONFIG_DATABASE_URL": database_url, "SIPXCONFIG_PROFILE_ROOT": str(directory)}
+    problem = f"the profile directory {directory} cannot be written: {SILENT}; "
+    with serve(tmp_path, settings) as server:
+        assert "cannot be written" not in "".join(server.output)
+        with hung(directory):
+            answer = requests.get(f"{server.url}/readyz", timeout=60)
+            sentence = f"not ready: the profile directory cannot be written: {SILENT}\n"
+            assert (answer.status_code, answer.text) == (503, sentence)
+            # It is started while nothing answers.
+            with serve(tmp_path, settings) as second:
+                assert problem in "".join(second.output)
+                assert requests.get(f"{second.url}/healthz", timeout=60).status_code == 200
+                assert second.stop() == 0
+        wait_for(lambda: requests.get(f"{server.url}/readyz", timeout=60).status_code == 200)
+
+
+@needs_fuse
+def test_doctor_says_so(own: Cli, directory: Path) -> None:
+    own.environ["SIPXCONFIG_PROFILE_ROOT"] = str(directory)
+    with hung(directory):
+        code, output, _ = own.run("doctor")
+    assert code == 1
+    assert (
+        f"fail  profiles   the profile directory {directory} cannot be written: {SILENT}" in output
+    )
