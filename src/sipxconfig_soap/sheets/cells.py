@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_COMPUTED = re.compile(r"'*[=+\-@\t\r]")
-_PROTECTED = re.compile(r"'+[=+\-@\t\r]")
+# The wide ones are what the others become in Japanese input.
+_BEGINNINGS = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_COMPUTED = re.compile(f"'*{_BEGINNINGS}")
+_PROTECTED = re.compile(f"'+{_BEGINNINGS}")
 _AS_TEXT = re.compile(r'="([^"]*)"')
 _UNREADABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MEMBER = re.compile(r'[\s,]*(?:"((?:[^"]|"")*)"|([^\s,"]+))(?=[\s,]|\Z)', re.ASCII)
@@ -27,8 +29,8 @@ MOST = 0.8
 def protected(text: str) -> str:
     """A text as it is written, so that no spreadsheet takes it for a formula.
 
-    What begins with ``= + - @``, a tab or a carriage return gets an apostrophe in front, and so
-    does what looks like that already; `plain` takes one back.
+    What begins with ``= + - @``, also wide ones, a tab or a line end gets an apostrophe in front,
+    and so does what looks like that already; `plain` takes one back.
     """
     return f"'{text}" if _COMPUTED.match(text) else text
 
