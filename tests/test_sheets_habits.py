@@ -178,6 +178,27 @@ def test_no_cell_is_computed_and_each_is_read_as_it_was(first: str, before: str)
     assert cells.plain(text.lstrip("'")) == text.lstrip("'")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("4.93012E+11", "looks like a number that a spreadsheet rounded"),
+        ("4,9E+11", "looks like a number that a spreadsheet rounded"),
+        ("1e+06", "looks like a number that a spreadsheet rounded"),
+        ("201.0", "looks like a number that a script made a fraction"),
+        ("#NAME?", "looks like an error that a spreadsheet wrote"),
+        ("201", None),
+        ("0042", None),
+        ("E+1", None),
+        ("1.0.0", None),
+        ("polycom4.0", None),
+        ("#name", None),
+        ("\u0661.0", None),
+    ],
+)
+def test_what_programs_make_of_cells_is_noticed(text: str, words: str | None) -> None:
+    assert cells.spoilt(text) == words
+
+
 # -- written ---------------------------------------------------------------------------------------
 
 

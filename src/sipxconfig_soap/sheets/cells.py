@@ -16,7 +16,18 @@ _PROTECTED = re.compile(f"'+{_BEGINNINGS}")
 _AS_TEXT = re.compile(r'="([^"]*)"')
 _UNREADABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MEMBER = re.compile(r'[\s,]*(?:"((?:[^"]|"")*)"|([^\s,"]+))(?=[\s,]|\Z)', re.ASCII)
-_SHORTENED = re.compile(r"\d+(?:[.,]\d+)?E\+\d+", re.ASCII)
+_SPOILT = (
+    (
+        re.compile(r"\d+(?:[.,]\d+)?[Ee]\+\d+", re.ASCII),
+        "looks like a number that a spreadsheet rounded",
+    ),
+    # Libraries for tables do this to columns in which some cells are empty.
+    (re.compile(r"\d+\.0", re.ASCII), "looks like a number that a script made a fraction"),
+    (
+        re.compile(r"#(?:NAME\?|REF!|VALUE!|N/A|DIV/0!|NUM!|NULL!|SPILL!)"),
+        "looks like an error that a spreadsheet wrote",
+    ),
+)
 _DIGITS = re.compile(r"\d+", re.ASCII)
 
 ENOUGH_NUMBERS = 5
@@ -72,9 +83,13 @@ def split(text: str) -> list[str]:
     return members
 
 
-def is_shortened(text: str) -> bool:
-    """Whether a text looks like a long number that a spreadsheet rounded: ``4.93012E+11``."""
-    return _SHORTENED.fullmatch(text) is not None
+def spoilt(text: str) -> str | None:
+    """What a text looks like that a program has probably made of another one.
+
+    Returns:
+        The rest of a sentence about it, or None.
+    """
+    return next((words for pattern, words in _SPOILT if pattern.fullmatch(text)), None)
 
 
 def too_short(column: Sequence[str]) -> dict[int, int]:

@@ -21,6 +21,7 @@ from sipxconfig_soap.values import fold, is_blank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from sipxconfig_soap.sheets.columns import Column
 
@@ -126,15 +127,23 @@ def read(path: Path, needed: Column) -> Sheet:
 
 
 def _content(path: Path) -> bytes:
-    standard = nullcontext(sys.stdin.buffer)
     try:
-        with standard if path == STANDARD else path.open("rb") as file:
+        with _opened(path) as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise NoSheet(f"{path} cannot be read: {reason_of(error)}.") from None
     if len(content) > LARGEST:
         raise NoSheet(f"The file is larger than {LARGEST >> 20} MiB: split it.")
     return content
+
+
+def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
+    if path != STANDARD:
+        return path.open("rb")
+    # Python has none where it was started with it closed.
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return nullcontext(sys.stdin.buffer)
 
 
 def reason_of(error: OSError) -> str:
@@ -264,12 +273,11 @@ def write(
 
 @contextmanager
 def _standard_output() -> Iterator[IO[str]]:
-    text = io.TextIOWrapper(sys.stdout.buffer, ENCODING, newline="")
-    try:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    # Without a buffer that Python would try to write again when it ends.
+    with open(sys.stdout.fileno(), "w", encoding=ENCODING, newline="", closefd=False) as text:
         yield text
-        text.flush()
-    finally:
-        text.detach()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from sipxconfig_soap import errors
+from sipxconfig_soap import errors, table_statistics
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.properties import Names
 from sipxconfig_soap.domain.work import Work
@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 BATCH = 200
 """Users or phones that are looked up, and PINs that are hashed, at a time."""
+
+MANY = 500
+"""New users or phones after which PostgreSQL is to look at their tables at once."""
 
 GROUPS = Names("groups")
 
@@ -86,10 +89,12 @@ class Importer(Protocol):
     Attributes:
         operation: what the audit log calls it.
         key: the column that tells things apart.
+        tables: that it fills.
     """
 
     operation: str
     key: Column
+    tables: Sequence[sa.Table]
 
     def prepare(self, sheet: Sheet, progress: Progress) -> None:
         """Do what takes long and needs no database, before the transaction of an import begins."""
@@ -181,6 +186,8 @@ def run(
         report, _ = database.change(attempt, receipt=lambda attempted: attempted[1])
     except _DryRun as done:
         return done.report
+    if report.added >= MANY:
+        table_statistics.refresh(database, importer.tables)
     return report
 
 
@@ -237,17 +244,14 @@ def warn_of_numbers(
     for column in columns:
         texts = [row.get(column) for row in rows]
         for index, usual in cells.too_short(texts).items() if column in numbered else ():
-            shown, digits = _shown(column, texts[index]), len(texts[index])
+            shown = "The number" if column.secret else f"'{texts[index]}'"
+            digits = len(texts[index])
             sentence = (
                 f"{shown} has {digits} digits, most have {usual}: "
                 "perhaps a spreadsheet has taken zeros in front."
             )
             task.warn(rows[index], column, sentence)
         for index, text in enumerate(texts):
-            if cells.is_shortened(text):
-                sentence = f"{_shown(column, text)} looks like a number that a spreadsheet rounded."
-                task.warn(rows[index], column, sentence)
-
-
-def _shown(column: Column, text: str) -> str:
-    return "The number" if column.secret else f"'{text}'"
+            if words := cells.spoilt(text):
+                shown = "The cell" if column.secret else f"'{text}'"
+                task.warn(rows[index], column, f"{shown} {words}.")

@@ -153,6 +153,13 @@ class PhoneImporter:
 
     operation = "phones import"
     key = _SERIAL
+    tables: Sequence[sa.Table] = (
+        phones,
+        lines,
+        grouping.PHONE_GROUPS.groups,
+        grouping.PHONE_GROUPS.members,
+        jobs.jobs,
+    )
 
     def __init__(self, *, profiles: bool) -> None:
         self._profiles = profiles

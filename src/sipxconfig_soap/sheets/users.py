@@ -127,6 +127,13 @@ class UserImporter:
 
     operation = "users import"
     key = USER_NAME
+    tables: Sequence[sa.Table] = (
+        users,
+        pool.names,
+        grouping.branches,
+        grouping.USER_GROUPS.groups,
+        grouping.USER_GROUPS.members,
+    )
 
     def __init__(self) -> None:
         self.without_pin = 0
@@ -136,8 +143,10 @@ class UserImporter:
         """Hash what is in clear text, on all cores; equal PINs get different hashes."""
         rows, _ = _without_repeated(sheet.rows)
         texts = list(_clear_texts(rows))
-        advance = progress("Hashing PINs", len(texts))
         self._hashes = {}
+        if not texts:
+            return
+        advance = progress("Hashing PINs", len(texts))
         for batch in batches(texts):
             made = pins.hash_all([text for _, text in batch])
             for (key, _), hashed in zip(batch, made, strict=True):
