@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sipxconfig_soap.domain.rules import Rules
+from sipxconfig_soap.settings import Settings
+from sipxconfig_soap.sheets import files, importing, phones, users
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sipxconfig_soap.db import Database
     from tests.support.cli import Cli
 
 USERS_HEAD = "User name,PIN,Voicemail PIN,SIP password,First name,Last name,User alias"
@@ -60,3 +65,40 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a file that was exported."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
+
+
+class InProcess(NamedTuple):
+    """Exports and imports of both kinds without a process for each."""
+
+    database: Database
+    directory: Path
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.load({}, data_dir=str(self.directory))
+
+    def export(self, kind: str) -> bytes:
+        """What the file of an export has."""
+        path = self.directory / f"{kind}.out"
+        sheet: Any = {"users": users, "phones": phones}[kind]
+        with self.database.connect() as connection:
+            rows = sheet.export(connection, secrets=True)
+            files.write(path, sheet.COLUMNS, rows, force=True)
+        return path.read_bytes()
+
+    def imports(self, kind: str, content: bytes, *, apply: bool = True) -> importing.Report:
+        """Import a file of this content."""
+        path = self.directory / f"{kind}.in"
+        path.write_bytes(content)
+        importer: importing.Importer = (
+            users.UserImporter() if kind == "users" else phones.PhoneImporter(profiles=True)
+        )
+        sheet = files.read(path, importer.key)
+        terms = importing.Terms(Rules.from_settings(self.settings), apply)
+        return importing.run(self.database, importer, sheet, terms, lambda *_: lambda _: None)
+
+
+def counts(report: importing.Report) -> tuple[int, int, int]:
+    """How many were added, changed and unchanged, of an import that nothing refused."""
+    assert report.refusals == []
+    return report.added, report.changed, report.unchanged

@@ -13,16 +13,16 @@ from sipxconfig_soap.cli.output import warn
 from sipxconfig_soap.logs import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import ModuleType
 
-    import sqlalchemy as sa
+    from rich.progress import TaskID
 
     from sipxconfig_soap.sheets.columns import Column
     from sipxconfig_soap.sheets.files import Finding, Sheet
-    from sipxconfig_soap.sheets.importing import Advance, Importer, Report, Task
+    from sipxconfig_soap.sheets.importing import Advance, Importer, Progress, Report
 
-_file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+_file = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 _force = click.option("--force", is_flag=True, help="Write over a file that is there.")
 _without_secrets = click.option(
     "--without-secrets", is_flag=True, help="Leave out SIP passwords and hashes of PINs."
@@ -46,7 +46,7 @@ def phones() -> None:
 @_without_secrets
 @data_dir_option
 def export_users(file: Path, force: bool, without_secrets: bool, data_dir: Path | None) -> None:
-    """Write all users into FILE.
+    """Write all users into FILE, or to standard output if that is "-".
 
     The file is for its owner alone: it has SIP passwords and hashes of PINs.
     """
@@ -61,7 +61,7 @@ def export_users(file: Path, force: bool, without_secrets: bool, data_dir: Path 
 @_without_secrets
 @data_dir_option
 def export_phones(file: Path, force: bool, without_secrets: bool, data_dir: Path | None) -> None:
-    """Write all phones into FILE, a row for each line.
+    """Write all phones into FILE, a row for each line, or to standard output if that is "-".
 
     The file is for its owner alone: it has the passwords of external lines.
     """
@@ -75,7 +75,7 @@ def export_phones(file: Path, force: bool, without_secrets: bool, data_dir: Path
 @_apply
 @data_dir_option
 def import_users(file: Path, apply: bool, data_dir: Path | None) -> None:
-    """Add the users of FILE, and change those that are there, all or none.
+    """Add the users of FILE ("-": standard input), and change those that are there, all or none.
 
     An empty cell changes nothing. Columns that only sipXconfig's file has are passed over.
     """
@@ -95,7 +95,7 @@ def import_users(file: Path, apply: bool, data_dir: Path | None) -> None:
 )
 @data_dir_option
 def import_phones(file: Path, apply: bool, profiles: bool, data_dir: Path | None) -> None:
-    """Add the phones of FILE with their lines, and change those that are there, all or none.
+    """Add the phones of FILE ("-": standard input), and change those that are there, all or none.
 
     An empty cell changes nothing, and lines are added, never taken. Import the users before.
     """
@@ -116,10 +116,15 @@ def _export(
                 file, sheet.COLUMNS, sheet.export(connection, secrets=secrets), force=force
             )
     except FileExistsError:
-        raise click.ClickException(f"{file} is there already: use --force to replace it.") from None
+        sentence = f"{file} is there already: use --force to replace it."
+        raise click.ClickException(escape(sentence)) from None
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise click.ClickException(f"{file} cannot be written: {error.strerror}.") from None
-    click.echo(f"Rows written to {escape(str(file))}: {count}.")
+        sentence = f"{file} cannot be written: {files.reason_of(error)}."
+        raise click.ClickException(escape(sentence)) from None
+    if file != files.STANDARD:
+        click.echo(f"Rows written to {escape(str(file))}: {count}.")
 
 
 def _import(
@@ -134,34 +139,33 @@ def _import(
     from sipxconfig_soap.sheets import files, importing  # noqa: PLC0415
 
     settings = load_settings(data_dir=data_dir)
-    rules = Rules.from_settings(settings)
     try:
         sheet = files.read(file, importer.key)
     except files.NoSheet as error:
         raise click.ClickException(escape(str(error))) from None
     _show_notes(sheet, columns)
 
-    def begin(connection: sa.Connection) -> Task:
-        return importing.Task(connection, rules, apply)
-
-    with open_database(settings) as database, _progress(len(sheet.rows)) as progress:
-        report = importing.run(database, importer, sheet, begin, progress)
+    terms = importing.Terms(Rules.from_settings(settings), apply)
+    with open_database(settings) as database, _progress() as progress:
+        report = importing.run(database, importer, sheet, terms, progress)
     _show(report, apply=apply)
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[], Advance]]:
-    """A progress bar on a terminal, which begins anew with each try."""
+def _progress() -> Iterator[Progress]:
+    """Progress bars on a terminal; one begins anew with each try."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("Reading rows", total=total)
+        bars: dict[str, TaskID] = {}
 
-        def begin() -> Advance:
-            progress.reset(bar)
-            return lambda count: progress.advance(bar, count)
+        def begin(what: str, total: int) -> Advance:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.reset(bars[what])
+            return lambda count: progress.advance(bars[what], count)
 
         yield begin
 

@@ -115,6 +115,44 @@ def _lock(work: Work, matching: Condition, *, delete: bool) -> Sequence[sa.Row[A
     ).all()
 
 
+def change_external_line(work: Work, line_id: int, values: Mapping[str, Any]) -> bool:
+    """Change what an external line has beside its address, as no managePhone does but an import.
+
+    Args:
+        work: the operation.
+        line_id: of the line.
+        values: its properties by the rules of addExternalLine; those that are blank stay.
+
+    Returns:
+        Whether anything is different now.
+
+    Raises:
+        Refused: required, tooLong, invalidValue, also for a line that has gone.
+    """
+    prefix = "addExternalLine."
+    row = external_row(values, work.problems, prefix)
+    work.problems.check()
+    own = lines.c.id == line_id, lines.c.external_user_id.is_not(None)
+    stored = work.execute(
+        sa.select(phones.c.serial_number, lines)
+        .join_from(phones, lines)
+        .where(*own)
+        .with_for_update(of=phones, key_share=True)
+    ).one_or_none()
+    if stored is None:
+        reason = "is of a line that has gone meanwhile"
+        errors.refuse(errors.invalid_value(f"{prefix}userId", values["userId"], reason))
+    new = {
+        name: row[name]
+        for name in ("display_name", "password", "voice_mail")
+        if row[name] is not None and row[name] != getattr(stored, name)
+    }
+    if new:
+        work.execute(lines.update().where(*own).values(new))
+        work.touch([stored.serial_number])
+    return bool(new)
+
+
 def delete(work: Work, matched: Sequence[sa.Row[Any]]) -> None:
     """Delete phones with their lines; the removal of their files is queued."""
     ids = [row.id for row in matched]

@@ -186,6 +186,11 @@ def is_hash(text: str) -> bool:
     return _costs(text) is not None
 
 
+def is_hash_of_pin(text: str) -> bool:
+    """Whether a text is a hash of our kind, and of the PIN itself, not of a token."""
+    return _MARK not in text and is_hash(text)
+
+
 def is_costlier(text: str) -> bool:
     """Whether checking against this hash would cost more than against one of ours."""
     costs = _costs(text)

@@ -21,7 +21,7 @@ from sipxconfig_soap.domain.properties import (
 )
 from sipxconfig_soap.domain.searches import Condition, condition
 from sipxconfig_soap.domain.tables import among, id_array, text_array
-from sipxconfig_soap.domain.user_pins import PinChanges, pin_edits
+from sipxconfig_soap.domain.user_pins import PinChanges, check_voicemail_hash, pin_edits
 from sipxconfig_soap.domain.users import (
     PROPERTIES,
     SEARCHES,
@@ -54,6 +54,7 @@ class Actions:
         remove_group: a group to leave.
         update_branch: the branch to go to.
         update_group: what the documented WSDL calls update_branch.
+        voicemail_hash: of a new voicemail PIN, as no manageUser has it but an import.
     """
 
     delete: bool = False
@@ -61,6 +62,7 @@ class Actions:
     remove_group: str | None = None
     update_branch: str | None = None
     update_group: str | None = None
+    voicemail_hash: str | None = None
 
 
 def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Actions) -> None:
@@ -78,6 +80,7 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
         delete(work, matched)
         return
     branch = _new_branch(actions, sent, work.problems)
+    check_voicemail_hash(actions.voicemail_hash, work.problems)
     change = _Change(work, matched, named)
     change.check()
     work.problems.check()
@@ -90,6 +93,8 @@ def manage(work: Work, criterion: Criterion, edits: Sequence[Edit], actions: Act
     )
     if branch is not None:
         _update(work, change.ids, {"branch_id": grouping.branch_id(work, branch)})
+    if actions.voicemail_hash is not None:
+        _update(work, change.ids, {"voicemail_pin_hash": actions.voicemail_hash})
 
 
 def _lock(work: Work, matching: Condition, *, delete: bool) -> Sequence[sa.Row[Any]]:

@@ -21,6 +21,10 @@ PIN_PROPERTIES = ("pin", "pintoken")
 """Both set the PIN in an edit; of the two the later one counts."""
 
 
+NO_HASH = "is not a hash that this server could check"
+"""What is said of a text that should be one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
     """A PIN or the hash of one: as sent, and none only when it is empty."""
@@ -47,11 +51,13 @@ class NewPins(NamedTuple):
         pin: in clear text, or None.
         pintoken: a hash or a token that counts instead, or None.
         voicemail_pin: in clear text; None for the same as the PIN, also when that changes.
+        voicemail_hash: its hash instead, or None.
     """
 
     pin: str | None
     pintoken: str | None
     voicemail_pin: str | None
+    voicemail_hash: str | None
 
     def hashed(self, user_name: str, realm: str) -> dict[str, str | None]:
         """The columns; hashing takes its time, so it is done when all else is right."""
@@ -62,14 +68,18 @@ class NewPins(NamedTuple):
             pin_hash = pins.hash_token(pin_hash, user_name, realm)
         return {
             "pin_hash": pin_hash,
-            "voicemail_pin_hash": pins.hash_pin(own) if own else None,
+            "voicemail_pin_hash": pins.hash_pin(own) if own else self.voicemail_hash,
         }
 
 
 def pins_of_new(
-    pin: str | None, pintoken: str | None, voicemail_pin: str | None, problems: Problems
+    pin: str | None,
+    pintoken: str | None,
+    voicemail_pin: str | None,
+    voicemail_hash: str | None,
+    problems: Problems,
 ) -> NewPins:
-    """What the PIN, the pintoken and the voicemail PIN of an addUser amount to.
+    """What the PIN, the pintoken and the voicemail PIN of a new user amount to.
 
     A pintoken counts only without a PIN and only when it is a hash of our kind or a token.
     """
@@ -77,14 +87,26 @@ def pins_of_new(
     if not pin and pintoken and (pins.is_token(pintoken) or pins.is_hash(pintoken)):
         counting = pintoken
         check_cost(counting, problems)
-    return NewPins(pin, counting, Pin("vmpin").clean(voicemail_pin, problems))
+    check_voicemail_hash(voicemail_hash, problems)
+    cleaned = Pin("vmpin").clean(voicemail_pin, problems)
+    return NewPins(pin, counting, cleaned, voicemail_hash)
 
 
-def check_cost(pin_hash: str, problems: Problems) -> None:
-    """Note a problem for a hash that would be too costly to check."""
+def check_cost(pin_hash: str, problems: Problems, field: str = "pintoken") -> None:
+    """Note a problem for a hash that would be too costly to check; it is not repeated."""
     if pins.is_costlier(pin_hash):
         reason = "is a hash with greater cost parameters than this server's"
-        problems.add(errors.invalid_value("pintoken", pin_hash, reason))
+        problems.add(errors.invalid_value(field, None, reason))
+
+
+def check_voicemail_hash(pin_hash: str | None, problems: Problems) -> None:
+    """Note a problem for what cannot be the hash of a voicemail PIN; None is right."""
+    if pin_hash is None:
+        return
+    if pins.is_hash_of_pin(pin_hash):
+        check_cost(pin_hash, problems, "vmpintoken")
+    else:
+        problems.add(errors.invalid_value("vmpintoken", None, NO_HASH))
 
 
 def pin_edits(edits: Iterable[Edit]) -> list[tuple[str, str | None]]:

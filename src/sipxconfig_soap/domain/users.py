@@ -176,7 +176,12 @@ def folded_person(cleaned: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def add(
-    work: Work, values: Mapping[str, Any], *, pin: str | None, voicemail_pin: str | None
+    work: Work,
+    values: Mapping[str, Any],
+    *,
+    pin: str | None,
+    voicemail_pin: str | None,
+    voicemail_hash: str | None = None,
 ) -> None:
     """Add a user.
 
@@ -185,6 +190,7 @@ def add(
         values: the properties, by their names in the contract.
         pin: in clear text; None and empty mean none.
         voicemail_pin: likewise; None and empty mean the same as the PIN.
+        voicemail_hash: the hash of one instead, as no addUser has it but an import.
 
     Raises:
         Refused: required, tooLong, invalidValue, reservedName, nameInUse, unknownPermission.
@@ -196,7 +202,8 @@ def add(
         pool.check_distinct(work, claims[0], claims[1:])
     pool.check_free(work, claims, "user_id")
     permission_ids = ids_by_name(work, cleaned["permissions"])
-    pin_hashes = pins_of_new(cleaned["pin"], cleaned["pintoken"], voicemail_pin, work.problems)
+    given_pins = cleaned["pin"], cleaned["pintoken"], voicemail_pin, voicemail_hash
+    pin_hashes = pins_of_new(*given_pins, work.problems)
     work.problems.check()
     branch = cleaned["branchName"]
     row = (

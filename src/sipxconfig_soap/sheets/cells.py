@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_COMPUTED = re.compile(r"'*[=+\-@\t\r]")
-_PROTECTED = re.compile(r"'+[=+\-@\t\r]")
+# The wide ones are what the others become in Japanese input.
+_BEGINNINGS = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_COMPUTED = re.compile(f"'*{_BEGINNINGS}")
+_PROTECTED = re.compile(f"'+{_BEGINNINGS}")
 _AS_TEXT = re.compile(r'="([^"]*)"')
 _UNREADABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MEMBER = re.compile(r'[\s,]*(?:"((?:[^"]|"")*)"|([^\s,"]+))(?=[\s,]|\Z)', re.ASCII)
-_SHORTENED = re.compile(r"\d+(?:[.,]\d+)?E\+\d+", re.ASCII)
+_SPOILT = (
+    (
+        re.compile(r"\d+(?:[.,]\d+)?[Ee]\+\d+", re.ASCII),
+        "looks like a number that a spreadsheet rounded",
+    ),
+    # Libraries for tables do this to columns in which some cells are empty.
+    (re.compile(r"\d+\.0", re.ASCII), "looks like a number that a script made a fraction"),
+    (
+        re.compile(r"#(?:NAME\?|REF!|VALUE!|N/A|DIV/0!|NUM!|NULL!|SPILL!)"),
+        "looks like an error that a spreadsheet wrote",
+    ),
+)
 _DIGITS = re.compile(r"\d+", re.ASCII)
 
 ENOUGH_NUMBERS = 5
@@ -27,8 +40,8 @@ MOST = 0.8
 def protected(text: str) -> str:
     """A text as it is written, so that no spreadsheet takes it for a formula.
 
-    What begins with ``= + - @``, a tab or a carriage return gets an apostrophe in front, and so
-    does what looks like that already; `plain` takes one back.
+    What begins with ``= + - @``, also wide ones, a tab or a line end gets an apostrophe in front,
+    and so does what looks like that already; `plain` takes one back.
     """
     return f"'{text}" if _COMPUTED.match(text) else text
 
@@ -70,9 +83,13 @@ def split(text: str) -> list[str]:
     return members
 
 
-def is_shortened(text: str) -> bool:
-    """Whether a text looks like a long number that a spreadsheet rounded: ``4.93012E+11``."""
-    return _SHORTENED.fullmatch(text) is not None
+def spoilt(text: str) -> str | None:
+    """What a text looks like that a program has probably made of another one.
+
+    Returns:
+        The rest of a sentence about it, or None.
+    """
+    return next((words for pattern, words in _SPOILT if pattern.fullmatch(text)), None)
 
 
 def too_short(column: Sequence[str]) -> dict[int, int]:

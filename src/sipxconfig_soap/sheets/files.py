@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import re
+import sys
 import tempfile
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from contextlib import contextmanager, suppress
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -18,17 +21,33 @@ from sipxconfig_soap.values import fold, is_blank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from sipxconfig_soap.sheets.columns import Column
 
-OWN_MODE = 0o600
-"""Of files that are written: they hold secrets."""
+ENCODING = "utf-8-sig"
+"""Of files that are written: without the mark spreadsheets would take them for windows-1252."""
 
+STANDARD = Path("-")
+"""Means standard input or output."""
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes of a file that is read: some 700,000 users as they are written."""
+
+MOST_ROWS = 1_000_000
+"""Rows of one."""
+
+LONGEST_LINE = 1024 * 1024
+"""Characters of one line of it."""
+
+_PIECE = 1024 * 1024
 _SEPARATORS = ",;\t"
-_NAMED_SEPARATOR = re.compile(r"\"?sep=(.)\"?\r?\n", re.IGNORECASE)
-_LINE_END = re.compile(r"[\r\n]")
+_NAMED_SEPARATOR = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?(?:\r\n?|\n)", re.IGNORECASE)
 # sipXconfig writes a quote inside a cell so; at the end of a cell it is a backslash.
 _ESCAPED_QUOTE = re.compile(r'\\"(?![,;\t\r\n]|\Z)')
+_NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+# What systems say that know no hard links, such as CIFS, and where no more are allowed.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class NoSheet(Exception):
@@ -78,48 +97,95 @@ class Sheet(NamedTuple):
 def read(path: Path, needed: Column) -> Sheet:
     """Read a file that has at least this column.
 
+    What is not read for its size takes no more memory than `LARGEST`.
+
+    Args:
+        path: of the file; `STANDARD` for standard input.
+        needed: the column.
+
     Raises:
-        NoSheet: it is not there, or is none of ours.
+        NoSheet: it is not there, or is none of ours. The text has none of its cells but labels.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise NoSheet(f"{path} cannot be read: {error.strerror}.") from None
+    content = _content(path)
     notes: list[str] = []
-    text = _decoded(content, notes)
-    before, separator = 0, None
-    if named := _NAMED_SEPARATOR.match(text):
-        before, separator = 1, named.group(1)
-        text = text[named.end() :]
-    head = _LINE_END.split(text, maxsplit=1)[0]
+    encoding = _encoding(content, notes)
+    text = io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
+    lines = _lines(text, encoding)
+    before, separator, head = 0, None, next(lines, "").lstrip("\ufeff")
+    if named := _NAMED_SEPARATOR.fullmatch(head):
+        before, separator, head = 1, named.group(1), next(lines, "")
     separator = separator or max(_SEPARATORS, key=head.count)
-    labels = _labels(next(csv.reader([head], delimiter=separator), []))
-    if needed.label not in labels:
-        raise NoSheet(f"The column {needed.label!r} is missing.")
+    try:
+        labels = _labels(next(csv.reader([head], delimiter=separator), []), needed)
+    except csv.Error as error:
+        raise NoSheet(f"Line {before + 1} cannot be read as CSV: {error}.") from None
     if OURS.isdisjoint(map(fold, labels)):
-        text = _ESCAPED_QUOTE.sub('""', text)
+        lines = (_ESCAPED_QUOTE.sub('""', line) for line in lines)
     # Strict: a quote that nobody closes must not swallow the rows behind it.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(chain([head], lines), delimiter=separator, strict=True)
     return _rows(labels, reader, before, notes)
 
 
-def _decoded(content: bytes, notes: list[str]) -> str:
+def _content(path: Path) -> bytes:
     try:
-        if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-            return content.decode("utf-16")
-        return content.removeprefix(BOM_UTF8).decode()
+        with _opened(path) as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise NoSheet(f"{path} cannot be read: {reason_of(error)}.") from None
+    if len(content) > LARGEST:
+        raise NoSheet(f"The file is larger than {LARGEST >> 20} MiB: split it.")
+    return content
+
+
+def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
+    if path != STANDARD:
+        return path.open("rb")
+    # Python has none where it was started with it closed.
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return nullcontext(sys.stdin.buffer)
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says, in words."""
+    return error.strerror or type(error).__name__
+
+
+def _encoding(content: bytes, notes: list[str]) -> str:
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "utf-16"
+    decoder = getincrementaldecoder("utf-8")()
+    view = memoryview(content)
+    try:
+        for start in range(0, len(view), _PIECE):
+            decoder.decode(view[start : start + _PIECE])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        pass
-    try:
-        text = content.decode("cp1252")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise NoSheet(f"Line {line} is neither UTF-8 nor windows-1252: save it as UTF-8.") from None
-    notes.append("The file is not UTF-8 and was read as windows-1252: look at accents.")
-    return text
+        if found := _NOT_CP1252.search(content):
+            line = content[: found.start()].count(b"\n") + 1
+            reason = f"Line {line} is neither UTF-8 nor windows-1252: save it as UTF-8."
+            raise NoSheet(reason) from None
+        notes.append("The file is not UTF-8 and was read as windows-1252: look at accents.")
+        return "cp1252"
+    return "utf-8-sig"
 
 
-def _labels(head: Sequence[str]) -> tuple[str, ...]:
+def _lines(text: IO[str], encoding: str) -> Iterator[str]:
+    """The lines with their ends, whichever those are; none of them is held beyond its limit."""
+    for number in count(1):
+        try:
+            line = text.readline(LONGEST_LINE)
+        except UnicodeDecodeError:
+            reason = f"The file is not all {encoding.upper()}, as it says of itself."
+            raise NoSheet(reason) from None
+        if not line:
+            return
+        if len(line) == LONGEST_LINE:
+            raise NoSheet(f"Line {number} is longer than {LONGEST_LINE} characters.")
+        yield line
+
+
+def _labels(head: Sequence[str], needed: Column) -> tuple[str, ...]:
     """The columns as we spell them; empty for those without a name."""
     found = [" ".join(cell.split()) for cell in head]
     labels = tuple(KNOWN.get(fold(label), label) for label in found)
@@ -129,6 +195,9 @@ def _labels(head: Sequence[str]) -> tuple[str, ...]:
             "The first line must name the columns as sipXconfig does, such as "
             "User name,PIN,Voicemail PIN,SIP password,First name,Last name."
         )
+    # First of all: a file without labels must not have its secrets told as unknown ones.
+    if needed.label not in labels:
+        raise NoSheet(f"The column {needed.label!r} is missing.")
     unknown = [label for label in named if fold(label) not in KNOWN]
     if unknown:
         raise NoSheet(f"Columns that are unknown: {', '.join(map(repr, unknown))}.")
@@ -148,6 +217,8 @@ def _rows(labels: tuple[str, ...], reader: Any, before: int, notes: list[str]) -
             row = next(reader)
             if not all(map(is_blank, row)):
                 _read_row(line, labels, row, sheet)
+                if len(sheet.rows) + len(sheet.refusals) > MOST_ROWS:
+                    raise NoSheet(f"The file has more than {MOST_ROWS} rows: split it.")
     except StopIteration:
         return sheet
     except csv.Error as error:
@@ -178,35 +249,69 @@ def write(
 ) -> int:
     """Write a file for its owner alone; returns how many rows it has.
 
-    UTF-8 with a mark, commas, CR LF: what spreadsheets and sipXconfig read. A file that cannot be
-    written to its end leaves nothing behind.
+    UTF-8 with a mark, commas, CR LF: what spreadsheets and sipXconfig read. Under its name there is
+    all of it or what was there before.
+
+    Args:
+        path: of the file; `STANDARD` for standard output.
+        columns: their labels stand in the first line.
+        rows: the cells of each.
+        force: whether a plain file that is there is replaced.
 
     Raises:
         FileExistsError: the file is there, and ``force`` is false.
         OSError: it cannot be written.
     """
-    count = 0
-    with _new_file(path, force=force) as file:
+    number = 0
+    with _standard_output() if path == STANDARD else _new_file(path, force=force) as file:
         writer = csv.writer(file)
         writer.writerow([each.label for each in columns])
-        for count, row in enumerate(rows, 1):  # noqa: B007 - the last one is the answer
+        for number, row in enumerate(rows, 1):  # noqa: B007 - the last one is the answer
             writer.writerow([cells.protected(cell or "") for cell in row])
-    return count
+    return number
+
+
+@contextmanager
+def _standard_output() -> Iterator[IO[str]]:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    # Without a buffer that Python would try to write again when it ends.
+    with open(sys.stdout.fileno(), "w", encoding=ENCODING, newline="", closefd=False) as text:
+        yield text
 
 
 @contextmanager
 def _new_file(path: Path, *, force: bool) -> Iterator[IO[str]]:
-    if force:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    else:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWN_MODE)
-        name = str(path)
+    """A file, for its owner alone, that gets its name when it is complete and on the disk."""
+    if not force and os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    if path.exists() and not path.is_file():
+        # A device or a pipe, which must not become a file.
+        raise OSError(errno.EINVAL, "it is no plain file")
+    descriptor, name = tempfile.mkstemp(prefix=".export-", dir=path.parent)
+    temporary = Path(name)
     try:
-        with open(descriptor, "w", encoding="utf-8-sig", newline="") as file:  # noqa: PTH123
+        with open(descriptor, "w", encoding=ENCODING, newline="") as file:  # noqa: PTH123
             yield file
+            file.flush()
+            os.fsync(descriptor)
         if force:
-            Path(name).replace(path)
-    except BaseException:
+            temporary.replace(path)
+        else:
+            _put(temporary, path)
+    finally:
+        # Of a name that was given away there is nothing left to remove.
         with suppress(OSError):
-            Path(name).unlink()
-        raise
+            temporary.unlink()
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless somebody else has taken that meanwhile."""
+    try:
+        path.hardlink_to(temporary)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        temporary.rename(path)

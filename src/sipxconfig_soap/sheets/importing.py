@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain, islice, pairwise
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from sipxconfig_soap import errors
+from sipxconfig_soap import errors, table_statistics
 from sipxconfig_soap.domain import audit
 from sipxconfig_soap.domain.properties import Names
 from sipxconfig_soap.domain.work import Work
@@ -18,7 +18,7 @@ from sipxconfig_soap.sheets import cells
 from sipxconfig_soap.sheets.files import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -32,9 +32,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BATCH = 200
-"""Users or phones that are looked up, and whose PINs are hashed, at a time."""
+"""Users or phones that are looked up, and PINs that are hashed, at a time."""
+
+MANY = 500
+"""New users or phones after which PostgreSQL is to look at their tables at once."""
 
 GROUPS = Names("groups")
+
+GONE = "is of something that was deleted or renamed meanwhile: start again"
+"""What is said of a row whose user or phone was there a moment ago."""
 
 _INDEX = re.compile(r"\[\d+\]$")
 
@@ -59,7 +65,22 @@ class Report:
 
 
 Advance = Callable[[int], None]
-"""Is told how many rows have just been dealt with."""
+"""Is told how many have just been dealt with."""
+
+Progress = Callable[[str, int], Advance]
+"""Begins to show how far something is: what is done, and with how many."""
+
+
+class Terms(NamedTuple):
+    """How an import is done.
+
+    Attributes:
+        rules: the configured part of the rules.
+        apply: whether it is going to be kept.
+    """
+
+    rules: Rules
+    apply: bool
 
 
 class Importer(Protocol):
@@ -68,10 +89,15 @@ class Importer(Protocol):
     Attributes:
         operation: what the audit log calls it.
         key: the column that tells things apart.
+        tables: that it fills.
     """
 
     operation: str
     key: Column
+    tables: Sequence[sa.Table]
+
+    def prepare(self, sheet: Sheet, progress: Progress) -> None:
+        """Do what takes long and needs no database, before the transaction of an import begins."""
 
     def carry_out(self, task: Task, sheet: Sheet, advance: Advance) -> None:
         """Do it; what is refused is noted in the task's report."""
@@ -87,7 +113,7 @@ class Task:
     Attributes:
         connection: in the transaction.
         rules: the configured part of the rules.
-        apply: whether it is going to be kept; what only takes time is left out otherwise.
+        apply: whether it is going to be kept.
         report: what was found so far.
         touched: names of what was changed.
     """
@@ -125,28 +151,27 @@ class _DryRun(Exception):
 
 
 def run(
-    database: Database,
-    importer: Importer,
-    sheet: Sheet,
-    begin: Callable[[sa.Connection], Task],
-    progress: Callable[[], Advance],
+    database: Database, importer: Importer, sheet: Sheet, terms: Terms, progress: Progress
 ) -> Report:
     """Import a file in one transaction; if anything is refused, nothing is changed.
 
-    A dry run does the same and takes it back, so it finds what the real one would.
+    A dry run does the same and takes it back, so it finds what the real one would. The transaction
+    holds locks, so what can be done before is done before, once, however often races are lost.
 
     Args:
         database: of the system.
         importer: what to import.
         sheet: the file.
-        begin: makes the task; again when a race was lost.
-        progress: begins to show how far it has got; likewise.
+        terms: how it is done.
+        progress: begins to show how far it has got; again when a race was lost.
     """
+    if terms.apply and not sheet.refusals:
+        importer.prepare(sheet, progress)
 
     def attempt(connection: sa.Connection) -> tuple[Report, Receipt | None]:
-        task = begin(connection)
+        task = Task(connection, *terms)
         task.report.refusals.extend(sheet.refusals)
-        importer.carry_out(task, sheet, progress())
+        importer.carry_out(task, sheet, progress("Reading rows", len(sheet.rows)))
         task.report.refusals.sort(key=lambda finding: finding.line)
         task.report.warnings.sort(key=lambda finding: finding.line)
         if not task.apply or task.report.refusals:
@@ -161,6 +186,8 @@ def run(
         report, _ = database.change(attempt, receipt=lambda attempted: attempted[1])
     except _DryRun as done:
         return done.report
+    if report.added >= MANY:
+        table_statistics.refresh(database, importer.tables)
     return report
 
 
@@ -203,22 +230,28 @@ def create_groups(task: Task, grouping: Grouping, rows: Sequence[Row], column: C
     grouping.ensure(task.work(), in_order)
 
 
-def warn_of_numbers(task: Task, rows: Sequence[Row], columns: Iterable[Column]) -> None:
-    """Warn of numbers that a spreadsheet has probably spoilt; secret ones are not repeated."""
+def warn_of_numbers(
+    task: Task, rows: Sequence[Row], columns: Iterable[Column], numbered: Collection[Column]
+) -> None:
+    """Warn of numbers that a spreadsheet has probably spoilt; secret ones are not repeated.
+
+    Args:
+        task: the import.
+        rows: of the file.
+        columns: in which a number can be a rounded one.
+        numbered: those of them in which most numbers may have the same length.
+    """
     for column in columns:
         texts = [row.get(column) for row in rows]
-        for index, usual in cells.too_short(texts).items():
-            shown, digits = _shown(column, texts[index]), len(texts[index])
+        for index, usual in cells.too_short(texts).items() if column in numbered else ():
+            shown = "The number" if column.secret else f"'{texts[index]}'"
+            digits = len(texts[index])
             sentence = (
                 f"{shown} has {digits} digits, most have {usual}: "
                 "perhaps a spreadsheet has taken zeros in front."
             )
             task.warn(rows[index], column, sentence)
         for index, text in enumerate(texts):
-            if cells.is_shortened(text):
-                sentence = f"{_shown(column, text)} looks like a number that a spreadsheet rounded."
-                task.warn(rows[index], column, sentence)
-
-
-def _shown(column: Column, text: str) -> str:
-    return "The number" if column.secret else f"'{text}'"
+            if words := cells.spoilt(text):
+                shown = "The cell" if column.secret else f"'{text}'"
+                task.warn(rows[index], column, f"{shown} {words}.")

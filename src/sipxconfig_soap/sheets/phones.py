@@ -10,14 +10,14 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sipxconfig_soap import errors
 from sipxconfig_soap.db import stream
 from sipxconfig_soap.domain import grouping, jobs, phone_changes
-from sipxconfig_soap.domain.lines import external_row, lines_with_users
+from sipxconfig_soap.domain.lines import lines_with_users
 from sipxconfig_soap.domain.phone_tables import lines, phones, queue_jobs, serial_key
 from sipxconfig_soap.domain.phones import add
 from sipxconfig_soap.domain.properties import Edit
 from sipxconfig_soap.domain.searches import Criterion
 from sipxconfig_soap.domain.tables import given, text_array
 from sipxconfig_soap.domain.users import users
-from sipxconfig_soap.errors import Problems, Refused
+from sipxconfig_soap.errors import Refused
 from sipxconfig_soap.provisioning.models import MODELS, cleaned_serial, renamed
 from sipxconfig_soap.sheets import cells
 from sipxconfig_soap.sheets.columns import (
@@ -28,6 +28,7 @@ from sipxconfig_soap.sheets.columns import (
     USER_NAME,
 )
 from sipxconfig_soap.sheets.importing import (
+    GONE,
     GROUPS,
     batches,
     create_groups,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from sipxconfig_soap.domain.work import Work
     from sipxconfig_soap.sheets.columns import Column
     from sipxconfig_soap.sheets.files import Row, Sheet
-    from sipxconfig_soap.sheets.importing import Advance, Task
+    from sipxconfig_soap.sheets.importing import Advance, Progress, Task
 
 COLUMNS = (*USER_COLUMNS, *PHONE_COLUMNS, *OUR_PHONE_COLUMNS)
 """Of a file that is written: phones stand where sipXconfig looks for them."""
@@ -51,12 +52,11 @@ _OF_PHONE = (*PHONE_COLUMNS, *OUR_PHONE_COLUMNS[:1])
 _READ = (*PHONE_COLUMNS, *OUR_PHONE_COLUMNS)
 _BY_FIELD = {each.field: each for each in _OF_PHONE}
 _SERIAL = _BY_FIELD["serialNumber"]
+_USER_ID, _PASSWORD = LINE_COLUMNS[0], LINE_COLUMNS[2]
 
 _LABELS = {each.field: each.label for each in _OF_PHONE}
 _INTERNAL = {"userId": USER_NAME.label}
 _EXTERNAL = {each.field: each.label for each in LINE_COLUMNS}
-_FILLED = ("display_name", "password", "voice_mail")
-"""What a file may change of an external line that is there."""
 
 
 class Line(NamedTuple):
@@ -153,10 +153,20 @@ class PhoneImporter:
 
     operation = "phones import"
     key = _SERIAL
+    tables: Sequence[sa.Table] = (
+        phones,
+        lines,
+        grouping.PHONE_GROUPS.groups,
+        grouping.PHONE_GROUPS.members,
+        jobs.jobs,
+    )
 
     def __init__(self, *, profiles: bool) -> None:
         self._profiles = profiles
         self._serials: list[str] = []
+
+    def prepare(self, sheet: Sheet, progress: Progress) -> None:
+        """Nothing of phones takes long."""
 
     def carry_out(self, task: Task, sheet: Sheet, advance: Advance) -> None:
         """Do it phone by phone."""
@@ -166,7 +176,9 @@ class PhoneImporter:
         for row in rows:
             found.setdefault(cleaned_serial(row.get(_SERIAL)), []).append(row)
         firsts = [each[0] for each in found.values()]
-        warn_of_numbers(task, firsts, [_SERIAL])
+        warn_of_numbers(task, firsts, _OF_PHONE, [_SERIAL])
+        of_lines = (USER_NAME, *LINE_COLUMNS)
+        warn_of_numbers(task, rows, of_lines, [USER_NAME, _USER_ID, _PASSWORD])
         create_groups(task, grouping.PHONE_GROUPS, firsts, _BY_FIELD["groups"])
         for batch in batches(found.items()):
             known = task.work().execute(_SOME, {"serials": [serial for serial, _ in batch]}).all()
@@ -192,7 +204,6 @@ class PhoneImporter:
         changed = phone.change(stored)
         if changed:
             task.report.changed += 1
-            task.touched.append(stored.serial_number)
             self._serials.append(phone.serial)
         elif changed is not None:
             task.report.unchanged += 1
@@ -309,7 +320,9 @@ class _Given:
             self._add_line(stored, line)
             return True
         held.remove(same)
-        return self._change_line(same, line)
+        return same.user_name is None and phone_changes.change_external_line(
+            self._task.work(), same.id, line
+        )
 
     def _change_phone(self, work: Work, stored: Stored) -> bool:
         texts = {
@@ -326,7 +339,7 @@ class _Given:
         groups = GROUPS.clean(given_groups, work.problems)
         missing = [name for name in groups if name not in stored.groups]
         work.problems.check()
-        if edits:
+        if edits or missing:
             self._manage(work, stored, phone_changes.Actions(), edits)
         grouping.PHONE_GROUPS.join(work, [stored.id], missing)
         return bool(edits or missing)
@@ -346,23 +359,10 @@ class _Given:
         edits: Sequence[Edit],
     ) -> None:
         search = Criterion("bySerialNumber", stored.serial_number)
+        before = len(work.touched)
         phone_changes.manage(work, search, edits, actions)
-
-    def _change_line(self, held: Line, line: Mapping[str, str | None]) -> bool:
-        """Change an external line to what is given of it."""
-        if held.user_name is not None:
-            return False
-        problems = Problems()
-        row = external_row(line, problems, "addExternalLine.")
-        problems.check()
-        new = {
-            name: row[name]
-            for name in _FILLED
-            if row[name] is not None and row[name] != getattr(held, name)
-        }
-        if new:
-            self._task.work().execute(lines.update().where(lines.c.id == held.id).values(new))
-        return bool(new)
+        if len(work.touched) == before:
+            errors.refuse(errors.invalid_value("serialNumber", stored.serial_number, GONE))
 
 
 def _is_external(row: Row) -> bool:

@@ -13,12 +13,13 @@ from sipxconfig_soap.domain import grouping, pins, pool, user_changes
 from sipxconfig_soap.domain.properties import Edit, Text
 from sipxconfig_soap.domain.searches import Criterion
 from sipxconfig_soap.domain.tables import given
-from sipxconfig_soap.domain.user_pins import Pin, check_cost
+from sipxconfig_soap.domain.user_pins import NO_HASH, Pin, check_cost, check_voicemail_hash
 from sipxconfig_soap.domain.users import PROPERTIES, add, is_superadmin, users
 from sipxconfig_soap.errors import Refused
 from sipxconfig_soap.sheets import cells
 from sipxconfig_soap.sheets.columns import OUR_USER_COLUMNS, USER_COLUMNS, USER_NAME
 from sipxconfig_soap.sheets.importing import (
+    GONE,
     GROUPS,
     batches,
     create_groups,
@@ -28,12 +29,12 @@ from sipxconfig_soap.sheets.importing import (
 from sipxconfig_soap.values import is_blank, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sipxconfig_soap.domain.properties import Names
     from sipxconfig_soap.domain.work import Work
     from sipxconfig_soap.sheets.files import Row, Sheet
-    from sipxconfig_soap.sheets.importing import Advance, Task
+    from sipxconfig_soap.sheets.importing import Advance, Progress, Task
 
 COLUMNS = (*USER_COLUMNS, *OUR_USER_COLUMNS)
 
@@ -41,6 +42,8 @@ _BY_FIELD = {each.field: each for each in COLUMNS}
 _LABELS = {each.field: each.label for each in COLUMNS}
 _ALIASES = cast("Names", PROPERTIES["aliases"])
 _TEXTS = ("lastName", "firstName", "sipPassword", "emailAddress", "branchName")
+
+_NUMBERED = [_BY_FIELD[name] for name in ("userName", "pin", "vmpin", "sipPassword", "aliases")]
 
 REALM_MARK = "#"
 """Between realm and token in a PIN cell of sipXconfig up to 4.4."""
@@ -124,17 +127,41 @@ class UserImporter:
 
     operation = "users import"
     key = USER_NAME
+    tables: Sequence[sa.Table] = (
+        users,
+        pool.names,
+        grouping.branches,
+        grouping.USER_GROUPS.groups,
+        grouping.USER_GROUPS.members,
+    )
 
     def __init__(self) -> None:
         self.without_pin = 0
+        self._hashes: Hashes = {}
+
+    def prepare(self, sheet: Sheet, progress: Progress) -> None:
+        """Hash what is in clear text, on all cores; equal PINs get different hashes."""
+        rows, _ = _without_repeated(sheet.rows)
+        texts = list(_clear_texts(rows))
+        self._hashes = {}
+        if not texts:
+            return
+        advance = progress("Hashing PINs", len(texts))
+        for batch in batches(texts):
+            made = pins.hash_all([text for _, text in batch])
+            for (key, _), hashed in zip(batch, made, strict=True):
+                self._hashes[key] = hashed
+                advance(1)
 
     def carry_out(self, task: Task, sheet: Sheet, advance: Advance) -> None:
         """Do it row by row."""
         self.without_pin = 0
-        rows = [row for row in sheet.rows if any(not is_blank(row.get(each)) for each in COLUMNS)]
-        first = _without_repeated(task, rows)
-        numbers = [_BY_FIELD[name] for name in ("userName", "pin", "vmpin")]
-        warn_of_numbers(task, first, numbers)
+        first, contradicting = _without_repeated(sheet.rows)
+        for row, earlier in contradicting:
+            reason = f"stands in line {earlier.line} too, and other things are said of it"
+            problem = errors.invalid_value("userName", row.get(USER_NAME), reason)
+            task.refuse(row, [problem], _LABELS)
+        warn_of_numbers(task, first, COLUMNS, _NUMBERED)
         create_groups(task, grouping.USER_GROUPS, first, _BY_FIELD["groups"])
         advance(len(sheet.rows) - len(first))
         with_zeros = {name.lstrip("0"): name for name in task.work().execute(_ZEROS).scalars()}
@@ -142,20 +169,19 @@ class UserImporter:
             names = [trim(row.get(USER_NAME)) for row in batch]
             found = task.work().execute(_SOME, {"names": names}).all()
             known = {row.user_name: _stored(row) for row in found}
-            hashes = _hashes(task, batch)
             for row in batch:
                 name = trim(row.get(USER_NAME))
                 if name and name not in known and name in with_zeros:
                     task.warn(row, USER_NAME, f"'{name}' is new, but {with_zeros[name]} is there.")
-                self._row(task, row, known.get(name), hashes)
+                self._row(task, row, known.get(name))
             advance(len(batch))
 
     def finish(self, task: Task) -> None:
         """Phones whose files change are queued with each change."""
 
-    def _row(self, task: Task, row: Row, stored: Stored | None, hashes: Hashes) -> None:
+    def _row(self, task: Task, row: Row, stored: Stored | None) -> None:
         work = task.work()
-        given_row = _Given(row, work, hashes)
+        given_row = _Given(row, work, self._hashes)
         try:
             if stored is None:
                 given_row.add()
@@ -176,39 +202,39 @@ class UserImporter:
             task.warn(row, _BY_FIELD["vmpin"], sentence)
 
 
-def _without_repeated(task: Task, rows: Sequence[Row]) -> list[Row]:
-    """The rows without those that say the same of a user again.
+def _without_repeated(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
+    """The rows that say something of a user, without those that say the same again.
 
     sipXconfig writes a user once for each of its phones.
+
+    Returns:
+        The rows, and those that say something else of a user, each with the earlier one.
     """
     seen: dict[str, Row] = {}
-    first = []
+    first, contradicting = [], []
     for row in rows:
+        if all(is_blank(row.get(each)) for each in COLUMNS):
+            continue
         earlier = seen.setdefault(trim(row.get(USER_NAME)), row)
         if earlier is row or is_blank(row.get(USER_NAME)):
             first.append(row)
         elif any(row.get(each) != earlier.get(each) for each in COLUMNS):
-            reason = f"stands in line {earlier.line} too, and other things are said of it"
-            problem = errors.invalid_value("userName", row.get(USER_NAME), reason)
-            task.refuse(row, [problem], _LABELS)
-    return first
+            contradicting.append((row, earlier))
+    return first, contradicting
 
 
-def _hashes(task: Task, rows: Sequence[Row]) -> Hashes:
-    """The hashes of what is in clear text in these rows, by line and field, made on all cores.
-
-    Equal PINs have different hashes, as they must not show. A dry run does not need any.
-    """
-    if not task.apply:
-        return {}
-    texts = {
-        (row.line, name): text
-        for row in rows
-        for name in ("pin", "vmpin")
-        if not is_blank(text := row.get(_BY_FIELD[name])) and len(text) <= pins.PIN_LIMIT
-    }
-    wanted = [(_token(text)[1] or text) if key[1] == "pin" else text for key, text in texts.items()]
-    return dict(zip(texts, pins.hash_all(wanted), strict=True))
+def _clear_texts(rows: Iterable[Row]) -> Iterator[tuple[tuple[int, str], str]]:
+    """What is to be hashed of these rows: line and field, and the text."""
+    for row in rows:
+        for name in ("pin", "vmpin"):
+            text = row.get(_BY_FIELD[name])
+            token = _token(text)[1]
+            if is_blank(text) or len(text) > pins.PIN_LIMIT:
+                continue
+            if name == "pin":
+                yield (row.line, name), token or text
+            elif token is None:
+                yield (row.line, name), text
 
 
 def _token(pin: str) -> tuple[str | None, str | None]:
@@ -252,13 +278,12 @@ class _Given:
         problems = self._work.problems
         for name in ("pin", "vmpin"):
             Pin(name).clean(self._text(name), problems)
-        for name in ("pintoken", "vmpintoken"):
-            text = self._text(name)
-            if text and not pins.is_hash(text):
-                reason = "is not a hash that this server could check"
-                problems.add(errors.invalid_value(name, None, reason))
-            elif text:
-                check_cost(text, problems)
+        # Also of those that a PIN in clear text stands beside.
+        if self._pintoken and not pins.is_hash(self._pintoken):
+            problems.add(errors.invalid_value("pintoken", None, NO_HASH))
+        else:
+            check_cost(self._pintoken, problems)
+        check_voicemail_hash(self._text("vmpintoken") or None, problems)
 
     def _pin_hash(self) -> str | None:
         """The hash of the PIN that the row gives; None for none, and in a dry run."""
@@ -271,6 +296,7 @@ class _Given:
         return pins.of_token(hashed, self._name, self._work.rules.realm if realm is None else realm)
 
     def _voicemail_hash(self) -> str | None:
+        """The hash of the voicemail PIN that the row gives, likewise."""
         pin = self._text("vmpin")
         if not pin or self.foreign_voicemail_pin:
             return self._text("vmpintoken") or None
@@ -285,8 +311,13 @@ class _Given:
         values: dict[str, Any] = {name: self._text(name) for name in _TEXTS}
         lists = {"aliases": self._aliases, "groups": self._groups, "permissions": []}
         values |= {"userName": self._text("userName"), "pintoken": self._pin_hash(), **lists}
-        add(self._work, values, pin=None, voicemail_pin=None)
-        self._set_voicemail(None)
+        add(
+            self._work,
+            values,
+            pin=None,
+            voicemail_pin=None,
+            voicemail_hash=self._voicemail_hash(),
+        )
 
     def change(self, stored: Stored) -> bool:
         """Change the user who is there; returns whether anything is different.
@@ -310,32 +341,32 @@ class _Given:
         self.has_pin = new_pin
         if new_pin and (pin_hash := self._pin_hash()):
             edits.append(Edit(len(edits), "pintoken", pin_hash))
+        voicemail_hash = self._voicemail_hash()
+        if voicemail_hash == stored.vmpintoken:
+            voicemail_hash = None
+        new_voicemail = bool(voicemail_hash) or self._gives_voicemail_pin
         work.problems.check()
-        if edits:
-            user_changes.manage(
-                work, Criterion("byUserName", self._name), edits, user_changes.Actions()
-            )
+        changed = bool(edits or missing or new_pin or new_voicemail)
+        if changed:
+            self._manage(edits, voicemail_hash)
         if missing:
             ids = sa.select(users.c.id).where(users.c.user_name == self._name)
             grouping.USER_GROUPS.join(work, list(work.execute(ids).scalars()), missing)
-        new_voicemail = self._set_voicemail(stored.vmpintoken)
-        changed = bool(edits or missing or new_pin or new_voicemail)
-        if changed:
-            work.touch([self._name])
         return changed
+
+    def _manage(self, edits: Sequence[Edit], voicemail_hash: str | None) -> None:
+        work, before = self._work, len(self._work.touched)
+        actions = user_changes.Actions(voicemail_hash=voicemail_hash)
+        user_changes.manage(work, Criterion("byUserName", self._name), edits, actions)
+        if len(work.touched) == before:
+            errors.refuse(errors.invalid_value("userName", self._name, GONE))
+
+    @property
+    def _gives_voicemail_pin(self) -> bool:
+        return bool(self._text("vmpin")) and not self.foreign_voicemail_pin
 
     def _different(self, name: str, stored: Stored) -> str | None:
         """What a cell says if it is not what is stored; an empty one says nothing."""
         text, rule = self._text(name), PROPERTIES[name]
         kept = trim(text) if isinstance(rule, Text) and rule.trimmed else text
         return text if text and kept != getattr(stored, name) else None
-
-    def _set_voicemail(self, stored: str | None) -> bool:
-        """Set the hash of the voicemail PIN; returns whether that is another one."""
-        pin = self._text("vmpin")
-        new = self._voicemail_hash()
-        if new is not None and new != stored:
-            self._work.execute(
-                users.update().where(users.c.user_name == self._name).values(voicemail_pin_hash=new)
-            )
-        return bool(pin and not self.foreign_voicemail_pin) or (new is not None and new != stored)
