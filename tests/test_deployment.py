@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPSConnection
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ from tests.support.debian_postgres import IS_HERE, debian_postgres
 from tests.support.load import Load
 from tests.support.pgbouncer import pgbouncer
 from tests.support.proxies import Proxy, haproxy, nginx
-from tests.support.raw import PATIENCE
+from tests.support.raw import AUTHORIZATION, PATIENCE
 from tests.support.server import serve
 from tests.support.soap import envelope
 from tests.support.worker import wait_for
@@ -151,6 +153,60 @@ def test_headers_of_a_client_do_not_get_through(proxy: Proxy, servers: list[Runn
 @pytest.mark.parametrize("path", ["/", "/metrics", "/readyz", "/healthz"])
 def test_only_the_services_are_there_for_clients(proxy: Proxy, path: str) -> None:
     assert session_of(proxy).get(f"{proxy.url}{path}").status_code == 404
+
+
+def connected(proxy: Proxy) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=proxy.certificate)
+    plain = socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE)
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+HALVES = {
+    "head": f"POST {USERS} HTTP/1.1\r\nHost: half\r\nX-Half".encode(),
+    "body": f"POST {USERS} HTTP/1.1\r\nHost: half\r\nContent-Type: text/xml\r\n"
+    f"Authorization: {AUTHORIZATION}\r\nContent-Length: {len(FIND)}\r\n\r\n".encode()
+    + FIND[: len(FIND) // 2],
+}
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_half_a_request_stays_with_the_proxy_and_ends_in_time(
+    proxy: Proxy, servers: list[RunningServer], half: bytes
+) -> None:
+    threads = 40  # more than both servers have
+    before = [len(each.output) for each in servers]
+
+    def requests_since() -> list[str]:
+        lines = [each.output[old:] for each, old in zip(servers, before, strict=True)]
+        return [line for line in chain(*lines) if "event=request" in line]
+
+    with ExitStack() as stack:
+        stalled = [stack.enter_context(connected(proxy)) for _ in range(threads)]
+        for each in stalled:
+            each.sendall(half)
+        # Nobody else waits for them.
+        assert session_of(proxy).get(f"{proxy.url}{USERS}?wsdl").status_code == 200
+        for each in stalled:
+            said = b"".join(iter(lambda reader=each: reader.recv(65536), b""))
+            assert not said or said.startswith(b"HTTP/1.1 408 ")
+    wait_for(requests_since)
+    assert [line for line in requests_since() if "method=GET" not in line] == []
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [b"X-Flood: y\r\n" * 20_000, b"X-Flood: " + b"y" * 200_000 + b"\r\n"],
+    ids=["many", "long"],
+)
+def test_a_flood_of_headers_is_refused_by_the_proxy(proxy: Proxy, flood: bytes) -> None:
+    with connected(proxy) as client:
+        with suppress(OSError):  # it need not be read to its end
+            client.sendall(f"GET {USERS}?wsdl HTTP/1.1\r\nHost: x\r\n".encode() + flood + b"\r\n")
+        said = b""
+        with suppress(OSError):
+            said = client.recv(65536)
+    assert not said or said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
+    assert session_of(proxy).get(f"{proxy.url}{USERS}?wsdl").status_code == 200
 
 
 def test_plain_http_to_the_proxy_does_not_reach_a_server(proxy: Proxy) -> None:

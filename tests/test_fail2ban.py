@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from configparser import ConfigParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from sipxconfig_soap.web.throttle import Throttle
 from tests.support.client import ADMINISTRATOR, PIN
 from tests.support.soap import children, envelope
 
 if TYPE_CHECKING:
     from sipxconfig_soap.db import Database
 
-FILTER = Path(__file__).parents[1] / "deploy" / "fail2ban" / "filter.d" / "sipxconfig-soap.conf"
+FAIL2BAN = Path(__file__).parents[1] / "deploy" / "fail2ban"
+FILTER = FAIL2BAN / "filter.d" / "sipxconfig-soap.conf"
+JAIL = FAIL2BAN / "jail.d" / "sipxconfig-soap.conf"
+ACTIONS = Path("/etc/fail2ban/action.d")
 AWKWARD = "x,address=192.0.2.66"
 """A user name that tries to accuse somebody else."""
 
@@ -63,3 +68,32 @@ def test_failed_logins_are_found_with_the_clients_address_alone(
     )
     addresses = re.findall(r"^[\d.]+$", listed.stdout, re.MULTILINE)
     assert addresses == ["198.51.100.1", "198.51.100.2", "198.51.100.3"], listed.stdout
+
+
+def jail() -> dict[str, str]:
+    parser = ConfigParser()
+    parser.read(JAIL)
+    return dict(parser["sipxconfig-soap"])
+
+
+def test_who_guesses_at_one_name_for_long_is_banned_though_the_server_slows_him_down() -> None:
+    """Each process counts for itself, so one alone lets the fewest through."""
+    now = 1000.0
+    throttle = Throttle(lambda: now)
+    failed: list[float] = []
+    while now < 4600:
+        seconds = throttle.admit("superadmin", "192.0.2.1")
+        if not seconds:
+            throttle.failed("superadmin", "192.0.2.1")
+            failed.append(now)
+        now += seconds
+    assert jail()["findtime"] == "10m"
+    most = max(sum(began <= each < began + 600 for each in failed) for began in failed)
+    assert int(jail()["maxretry"]) <= most
+
+
+def test_a_ban_needs_what_debian_has() -> None:
+    """Not iptables, which is fail2ban's default, and is not there on a fresh Debian."""
+    action = jail()["banaction"]
+    assert action.startswith("nftables")
+    assert (ACTIONS / f"{action}.conf").is_file()

@@ -103,6 +103,27 @@ def test_it_answers_when_no_thread_is_free_and_says_so(run_server: Run) -> None:
         wait_for(lambda: get(url, "/readyz") == (200, "ready\n"))
 
 
+def test_a_socket_that_the_servers_user_may_not_open_is_told_of(tmp_path: Path) -> None:
+    """As systemd makes one for the proxy alone; else health would be a riddle."""
+    path = tmp_path / "http.sock"
+    health = ServerHealth()
+    health.url = f"unix:{path}"
+    user = os.geteuid()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(0)
+        if user == 0:
+            os.seteuid(65534)  # root may open all
+        try:
+            status, text = health()
+        finally:
+            os.seteuid(user)
+    assert status == 503
+    assert f"unix:{path} cannot be asked" in text
+    assert "SocketUser=" in text
+
+
 def test_a_main_process_that_is_killed_leaves_its_port(run_server: Run) -> None:
     with run_server(**ON) as server:
         url = address_of(server)

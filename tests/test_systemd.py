@@ -51,6 +51,22 @@ def test_little_is_left_to_whoever_takes_a_process_over(unit: Path) -> None:
     assert float(found[1]) < WORST
 
 
+def setting(unit: str, name: str) -> str:
+    """The only value of a setting of a unit."""
+    text = (UNITS[0].parent / unit).read_text()
+    [value] = re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
+    return str(value)
+
+
+def test_the_server_may_open_its_own_socket() -> None:
+    """Its health is asked for there; with the socket of somebody else it would never be ready."""
+    user = setting("sipxconfig-soap.service", "User")
+    assert setting("sipxconfig-soap.socket", "SocketUser") == user
+    assert setting("sipxconfig-soap-worker.service", "User") == user
+    assert setting("sipxconfig-soap.socket", "SocketGroup") == "www-data"
+    assert setting("sipxconfig-soap.socket", "SocketMode") == "0660"
+
+
 def test_server_and_worker_are_hardened_alike() -> None:
     """What stands in one unit and is missing in the other has been forgotten."""
     hardening = re.compile(

@@ -199,6 +199,9 @@ class ServerHealth:
         except TimeoutError:
             connection.close()
             return 503, f"not ready: no request thread was free within {FREE_SECONDS} s"
+        except PermissionError:
+            connection.close()
+            return 503, f"not ready: {self.url} cannot be asked: {_CLOSED}"
         except (OSError, HTTPException):
             connection.close()
             return 503, _SILENT
@@ -211,6 +214,7 @@ class ServerHealth:
 
 
 _SILENT = "not ready: the server does not answer"
+_CLOSED = "the server's own user may not open it (SocketUser= of the unit that made it)"
 
 
 def _get(connection: HTTPConnection, path: str, seconds: float) -> tuple[int, str]:

@@ -113,6 +113,8 @@ def haproxy(directory: Path, servers: Sequence[str]) -> Iterator[Proxy]:
             for number, each in enumerate(servers)
         ),
     }
+    if os.geteuid() != 0:
+        changes["    user haproxy\n    group haproxy\n"] = ""  # only root can become somebody else
     configuration = directory / "haproxy.cfg"
     configuration.write_text(_changed(DEPLOY / "haproxy" / "haproxy.cfg", changes))
     arguments = ["haproxy", "-db", "-f", str(configuration)]
