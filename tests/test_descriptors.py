@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import socket
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ import psutil
 import pytest
 
 from sipxconfig_soap.descriptors import CONNECTIONS, OF_A_THREAD, OWN, connections_for
-from sipxconfig_soap.server import FULL_SECONDS
 from tests.support.raw import Wire
 from tests.support.server import serve
 from tests.support.worker import wait_for
@@ -79,33 +77,6 @@ def test_without_descriptors_no_process_ends_and_all_goes_on_when_there_are_some
     assert workers(server) == before
     # Once for all of them.
     assert len(server.log.splitlines()) == 1
-    assert server.stop() == 0
-
-
-def test_the_last_descriptors_are_for_answering_those_who_are_there(
-    start_bare: Callable[..., Bare],
-) -> None:
-    server = start_bare(threads=4)
-    assert server.get() == (200, b"")
-    (worker,) = workers(server)
-    used, (_, hard) = worker.num_fds(), worker.rlimit(NOFILE)
-    limit = used + 20
-    worker.rlimit(NOFILE, (limit, hard))
-    with ExitStack() as stack:
-        clients = [stack.enter_context(server.connect()) for _ in range(30)]
-        for client in clients[:5]:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
-        wait_for(lambda: "no new clients for now" in server.log)
-        # More could be accepted at once, were they let in.
-        time.sleep(2 * FULL_SECONDS)
-        # What threads wait with is taken, what they ask the database by is not.
-        assert worker.num_fds() <= limit - 4
-        clients[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert clients[0].recv(1000).startswith(b"HTTP/1.1 200 ")
-    assert server.get() == (200, b"")
-    assert workers(server) == {worker}
-    assert 'reason="few descriptors left"' in server.log
     assert server.stop() == 0
 
 

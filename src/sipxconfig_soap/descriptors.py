@@ -52,15 +52,6 @@ def _raise_limit() -> int:
     return CONNECTIONS * 1000 if soft == resource.RLIM_INFINITY else soft
 
 
-def is_one_of_the_last(descriptor: int, threads: int) -> bool:
-    """Whether those that are left are what so many threads need for themselves.
-
-    A new descriptor is always the lowest that is free, so its number tells how many are taken.
-    """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft != resource.RLIM_INFINITY and descriptor + 1 >= soft - OF_A_THREAD * threads
-
-
 def connections_for(limit: int, threads: int) -> int:
     """How many clients a process with so many descriptors and threads can hold.
 

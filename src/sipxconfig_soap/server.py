@@ -144,13 +144,11 @@ class _Worker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._full_until = -math.inf
-        self._is_tight = False
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
         """Accept new clients or not; when the server stops, they are refused at once."""
         alive = self.alive
-        full = time.monotonic() <= self._full_until or self._is_nearly_full()
-        super().set_accept_enabled(enabled and alive and not full)
+        super().set_accept_enabled(enabled and alive and time.monotonic() > self._full_until)
         if not alive:
             for listener in self.sockets:
                 listener.close()
@@ -162,37 +160,11 @@ class _Worker(ThreadWorker):
         except OSError as error:
             if error.errno not in descriptors.EXHAUSTED:
                 raise
-            self._pause(os.strerror(error.errno))
-
-    def _pause(self, reason: str) -> None:
-        now = time.monotonic()
-        if now > self._full_until + FULL_SECONDS * 10:
-            _logger.warning("no new clients for now", reason=reason)
-        self._full_until = now + FULL_SECONDS
-        self.set_accept_enabled(False)
-
-    def enqueue_req(self, conn: Any) -> None:
-        """Hand a client to a thread, and see whether there may be more."""
-        super().enqueue_req(conn)
-        if descriptors.is_one_of_the_last(conn.sock.fileno(), self.cfg.threads):
-            self._is_tight = True
-            if self._is_nearly_full():
-                self._pause("few descriptors left")
-
-    def _is_nearly_full(self) -> bool:
-        """Whether a client that is accepted now could not be answered for want of descriptors.
-
-        Other processes may have some. As many clients as there are threads are held in any case.
-        """
-        if not self._is_tight or self.nr_conns <= self.cfg.threads:
-            return False
-        try:
-            next_one = os.dup(self.method_queue.fileno())
-        except OSError:
-            return True
-        os.close(next_one)
-        self._is_tight = descriptors.is_one_of_the_last(next_one, self.cfg.threads)
-        return self._is_tight
+            now = time.monotonic()
+            if now > self._full_until + FULL_SECONDS * 10:
+                _logger.warning("no new clients for now", reason=os.strerror(error.errno))
+            self._full_until = now + FULL_SECONDS
+            self.set_accept_enabled(False)
 
     def is_parent_alive(self) -> bool:
         """Whether to go on; without a main process nobody does, and the port is free at once."""

@@ -97,7 +97,7 @@ def place_of(address: str) -> str:
     Args:
         address: as in `Origin`.
     """
-    known = read_address(address)
+    known = read_address(address) if ":" in address else None
     if not isinstance(known, IPv6Address):
         return address
     return str(IPv6Network((int(known), NETWORK_BITS), strict=False))
