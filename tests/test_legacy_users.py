@@ -232,6 +232,7 @@ def test_what_a_user_cannot_have_is_left_out(
     assert sorted(outcome.found("aliases")) == [
         ("200", "invalidValue", "aliases[0]"),
         ("200", "reservedName", "aliases[0]"),
+        ("200", "trimmed", "aliases[0]"),
     ]
     user = system.user("200")
     assert user["aliases"] == ["201"]
