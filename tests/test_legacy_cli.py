@@ -176,7 +176,10 @@ def test_who_comes_between_is_told_of(
         )
         pipe = subprocess.PIPE
         with cli.popen("import-legacy", old.url, "--apply", stderr=pipe) as process:
-            waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            waits = sa.text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
             with engine.connect() as other:
                 while not other.execute(waits).scalar():
                     other.rollback()

@@ -226,11 +226,13 @@ def test_what_a_user_cannot_have_is_left_out(
         ("200", "madeUp", "sipPassword"),
         ("two words", "invalidValue", "userName"),
         ("~~id~x", "reservedName", "userName"),
+        (" 300 ", "trimmed", "userName"),
     ]
-    assert outcome.counts("users") == (4, 2, 1, 2)
+    assert outcome.counts("users") == (4, 2, 2, 2)
     assert sorted(outcome.found("aliases")) == [
         ("200", "invalidValue", "aliases[0]"),
         ("200", "reservedName", "aliases[0]"),
+        ("200", "trimmed", "aliases[0]"),
     ]
     user = system.user("200")
     assert user["aliases"] == ["201"]

@@ -108,11 +108,39 @@ def change(
                 with_transactions(connection)
             except exc.DBAPIError as error:
                 # Only because another one came first.
-                if sqlstate(error) not in _LOST_RACES or attempt == ATTEMPTS:
+                if not is_lost_race(error) or attempt == ATTEMPTS:
                     raise
             # Two that block each other should not meet again in step.
             time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  no secret
     raise AssertionError("the last attempt ends the loop")  # pragma: no cover
+
+
+def commit(connection: sa.Connection, receipt: Receipt) -> None:
+    """Commit a change that is too large to be made a second time.
+
+    Args:
+        connection: in the transaction.
+        receipt: with which it is found out what became of it if the connection dies meanwhile.
+
+    Raises:
+        Unavailable: the database is away; nothing is changed.
+        OutcomeUnknown: the connection died inside COMMIT, and PostgreSQL stayed away.
+    """
+    with availability():
+        try:
+            connection.commit()
+        except exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            # Of the transaction that went with the connection; a new one is asked.
+            connection.rollback()
+            if not _is_there(connection, _LostInCommit(None, receipt, error)):
+                raise
+
+
+def is_lost_race(error: BaseException) -> bool:
+    """Whether an error means only that another change came first."""
+    return sqlstate(error) in _LOST_RACES
 
 
 def with_transactions(connection: sa.Connection) -> None:

@@ -14,6 +14,8 @@ from sipxconfig_soap.legacy.source import open_source
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import sqlalchemy as sa
+
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.settings import Settings
     from tests.support.legacy import Legacy
@@ -52,7 +54,13 @@ class Outcome:
 
 
 class Importer:
-    """Imports into the database of the test."""
+    """Imports into the database of the test.
+
+    Attributes:
+        connection: the one to the target, while it imports.
+    """
+
+    connection: sa.Connection
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
@@ -65,8 +73,9 @@ class Importer:
             open_source(legacy.url) as source,
             self.database.engine.connect() as connection,
         ):
+            self.connection = connection
             found = prepare(source, connection, self.settings, Options(**options), self.quiet)
-            made_up = found.write() if apply else None
+            made_up = found.write().made_up if apply else None
             text = io.StringIO()
             write_json(found.report, found.run, text)
             if apply:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -39,6 +41,7 @@ class _Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         signal.signal(signal.SIGTERM, _leave)
+        _escape_what_stdout_cannot_hold()
         try:
             return super().invoke(ctx)
         except (
@@ -68,6 +71,13 @@ def main() -> None:
 
     Settings are environment variables named SIPXCONFIG_...; "serve --help" lists them.
     """
+
+
+def _escape_what_stdout_cannot_hold() -> None:
+    """Names may have characters that the encoding of a terminal or of a file lacks."""
+    stdout = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper) and codecs.lookup(stdout.encoding).name != "utf-8":
+        stdout.reconfigure(errors="backslashreplace")
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -29,6 +29,9 @@ _SERIAL = sa.func.lower(staging.phones.c.serial_number)
 def settle(run: Run, target: Target) -> None:
     """Refuse what is in the way of something else, and what belongs to refused rows."""
     run.staging.analyze()
+    # The aliases of users who are refused by themselves are in nobody's way.
+    nobodys = ~sa.exists().where(staging.users.c.id == staging.names.c.id)
+    _drop(run, staging.names, staging.names.c.owner == "user_id", nobodys)
     comes = staging.users.c.user_name == SUPERADMIN
     replaces = target.empty and run.staging.count(staging.users, comes) > 0
     names.settle(run, target.superadmin if replaces else None)
@@ -47,7 +50,12 @@ def settle(run: Run, target: Target) -> None:
         *(refused.c[name] == changed.c[name] for name in ("kind", "id")),
         refused.c.verdict == staging.REFUSED,
     )
-    gone = sa.select(changed.c.number).where(changed.c.verdict == staging.CHANGED, in_vain)
+    gone = sa.select(changed.c.number).where(
+        changed.c.verdict == staging.CHANGED,
+        # All aliases of a user have the same number; of the others it is their own.
+        changed.c.kind != "aliases",
+        in_vain,
+    )
     number = staging.findings.c.number
     run.staging.connection.execute(staging.findings.delete().where(number.in_(gone)))
 
@@ -137,6 +145,14 @@ def _orphans(run: Run) -> None:
             return Entry(kind, row.id, row.entity), errors.unknown_user("userName", row.user_name)
 
         _refuse(run, table, unknown, explain)
+    branch_gone = users.c.branch.is_not(None) & ~sa.exists().where(
+        staging.branches.c.id == users.c.branch
+    )
+    for piece in run.staging.rows(sa.select(users.c.id, users.c.user_name).where(branch_gone)):
+        for row in piece:
+            sentence = "The branch is not taken over: there will be none."
+            entry = Entry("users", row.id, row.user_name)
+            run.staging.change(entry, "noBranch", "branchName", sentence)
     for kind, entities in {"user": users, "phone": staging.phones}.items():
         entity = sa.exists().where(entities.c.id == members.c.entity)
         group = sa.exists().where(groups.c.id == members.c.group_id)

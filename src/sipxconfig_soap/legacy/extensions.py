@@ -80,6 +80,7 @@ def _judged(
         claims = extensions.claims_of(cleaned, sent)
         pool.check_reserved(work, claims)
         if run.accepts(entry, work.problems, ["name"]):
+            run.note_trimmed(entry, {claim.given: claim.value for claim in claims})
             unfit = {each.field for each in work.problems.found}
             fit = [each for each in claims if each.kind not in unfit]
             yield row.id, cleaned, names.rows_of(owner, row.id, cleaned["name"], fit)
@@ -97,12 +98,13 @@ def _rings(run: Run) -> Iterator[dict[str, Any]]:
             users.c.user_name,
         )
         .join_from(ring, group, group.c.call_group_id == ring.c.call_group_id)
-        .join(users, users.c.user_id == ring.c.user_id)
+        .outerjoin(users, users.c.user_id == ring.c.user_id)
         .order_by(ring.c.call_group_id, ring.c.position, ring.c.user_ring_id)
     )
     for group_id, rows in groupby(run.read(RINGS, wanted), attrgetter("call_group_id")):
         for position, row in enumerate(rows):
-            entity = f"{row.group_name or ''}, {row.user_name}"
+            user_name = row.user_name or f"number {row.user_id}"
+            entity = f"{row.group_name or ''}, {user_name}"
             problems = Problems()
             kind = RING_TYPES.get(row.ring_type, row.ring_type)
             sent = {"type": kind, "expiration": row.expiration}
@@ -113,7 +115,7 @@ def _rings(run: Run) -> Iterator[dict[str, Any]]:
                     "id": row.user_ring_id,
                     "call_group": group_id,
                     "user_id": row.user_id,
-                    "user_name": row.user_name,
+                    "user_name": user_name,
                     "position": position,
                     "entity": entity,
                     **made,

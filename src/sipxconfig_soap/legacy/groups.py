@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from sipxconfig_soap.domain.properties import Text
+from sipxconfig_soap.domain.properties import Given, Text
 from sipxconfig_soap.errors import Problems
 from sipxconfig_soap.legacy import staging
 from sipxconfig_soap.legacy.staging import Entry
@@ -54,9 +54,7 @@ def _named(run: Run, kind: str, wanted: sa.Select[Any]) -> Iterator[dict[str, An
         sent = run.legible(entry, {"name": name}, "name")["name"]
         kept = _NAME.clean(sent, problems)
         if run.accepts(entry, problems, ["name"]):
-            if kept != sent:
-                sentence = f"name '{name}' loses the white space at its ends."
-                run.staging.change(entry, "trimmed", "name", sentence)
+            run.note_trimmed(entry, {Given("name", sent): kept or ""})
             yield {"id": row_id, "name": kept}
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from sipxconfig_soap.legacy.report import Report
+    from sipxconfig_soap.legacy.target import Written
     from sipxconfig_soap.settings import Settings
 
 
@@ -64,17 +65,13 @@ class Import:
     target: target.Target
     report: Report
 
-    def write(self) -> str | None:
-        """Hash the PINs and write everything; the caller commits.
-
-        Returns:
-            The PIN of superadmin if one was made up, to be shown once; else None.
-        """
+    def write(self) -> Written:
+        """Hash the PINs and write everything; the caller commits."""
         pins.stage(self.run)
         queue_profiles = self.options.queue_profiles
-        made_up = target.write(self.run, self.target, queue_profiles=queue_profiles)
+        written = target.write(self.run, self.target, queue_profiles=queue_profiles)
         self.report.applied = True
-        return made_up
+        return written
 
 
 def prepare(
@@ -90,7 +87,7 @@ def prepare(
 
     Args:
         source: to be read.
-        connection: to the target, in a transaction.
+        connection: to the target, not used yet; from here on it is in one transaction.
         settings: of this server.
         options: what the administrator chose.
         progress: told how far it is.
@@ -105,7 +102,10 @@ def prepare(
             f"A sipXconfig of release {source.release} has its e-mail addresses in the database:"
             " leave out --mongo-export."
         )
-    connection.exec_driver_sql("SET LOCAL statement_timeout TO 0")
+    # What is there is looked at and written to in one snapshot, whoever else changes it meanwhile.
+    connection.execution_options(isolation_level="REPEATABLE READ")
+    for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        connection.exec_driver_sql(f"SET LOCAL {limit} TO 0")
     found = target.look_at(connection, merge=options.merge, admin_pin=settings.admin_pin)
     domain = source.domain()
     run = Run(source, domain, Staging(connection), Rules.from_settings(settings), progress)

@@ -12,6 +12,8 @@ from sipxconfig_soap.legacy.permissions import PATH
 from sipxconfig_soap.legacy.source import NEEDED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sipxconfig_soap.legacy.run import Run
 
 _READ = NEEDED.keys() | {"branch", "domain_alias", "address_book_entry"}
@@ -52,6 +54,15 @@ _COLUMNS = {
 }
 """Columns of tables that are read otherwise."""
 
+_OWNERS = {
+    "user_alias": {"user_id": ("users", "user_id")},
+    "user_group": {"user_id": ("users", "user_id"), "group_id": ("group_storage", "group_id")},
+    "phone_group": {"phone_id": ("phone", "phone_id"), "group_id": ("group_storage", "group_id")},
+    "user_ring": {"call_group_id": ("call_group", "call_group_id")},
+    "line": {"phone_id": ("phone", "phone_id")},
+}
+"""What rows belong to: their column, the other table and its key. A dump may lack constraints."""
+
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -65,7 +76,20 @@ def count(run: Run) -> None:
             table == "address_book_entry" and run.source.has_clear_pins
         ):
             _count_columns(run, table, columns)
+    for table, owners in _OWNERS.items():
+        _count_orphans(run, table, owners)
     _count_settings(run)
+
+
+def _count_orphans(run: Run, name: str, owners: Mapping[str, tuple[str, str]]) -> None:
+    """Count rows of which an owner is gone: nothing else reads them."""
+    table = run.source.table(name)
+    gone = []
+    for column, (owner_name, key) in owners.items():
+        owner = run.source.table(owner_name)
+        gone.append(~sa.exists().where(owner.c[key] == table.c[column]))
+    wanted = sa.select(sa.literal(1)).select_from(table).where(sa.or_(*gone))
+    run.staging.no_place[f"rows that belong to nothing ({name})"] += run.source.count(wanted)
 
 
 def _count_columns(run: Run, name: str, columns: tuple[str, ...]) -> None:

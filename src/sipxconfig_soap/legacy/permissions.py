@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from sipxconfig_soap.legacy.groups import is_person
 from sipxconfig_soap.legacy.staging import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sipxconfig_soap.legacy.run import Run
 
@@ -84,7 +85,7 @@ def _permissions(run: Run) -> Iterator[dict[str, Any]]:
             sentence = f"{name} is there already, with the same label, and stays as it is."
             run.staging.change(entry, "alreadyThere", "name", sentence)
         elif own is None or own in labels:
-            own = name if own is None else f"{own[: TEXT_LIMIT - len(name) - 3]} ({name})"
+            own = _different(own, name, labels)
             sentence = f"label '{label or ''}' is blank or taken; it becomes '{own}'."
             run.staging.change(entry, "duplicatePermission", "label", sentence)
         labels.add(own)
@@ -98,6 +99,16 @@ def _permissions(run: Run) -> Iterator[dict[str, Any]]:
         }
 
 
+def _different(label: str | None, name: str, labels: Collection[str]) -> str:
+    """A label that no other permission has, made of its own one and the permission's name."""
+    for number in count(1):
+        more = name if number == 1 else f"{name}, {number}"
+        made = more if label is None else f"{label[: TEXT_LIMIT - len(more) - 3]} ({more})"
+        if made not in labels:
+            break
+    return made
+
+
 def _values(run: Run, owners: _Owners, known: set[str]) -> Iterator[dict[str, Any]]:
     """Permission values; those of permissions that are not ``known``, by name, are counted."""
     value = run.source.table("setting_value")
@@ -107,14 +118,21 @@ def _values(run: Run, owners: _Owners, known: set[str]) -> Iterator[dict[str, An
         .where(owners.counts, value.c.path.like(f"{PATH}%"))
         .order_by(owners.id, value.c.path)
     )
+    before: tuple[int, set[str]] = (0, set())
     for owner, owner_name, path, word in run.read(VALUES, wanted):
+        if owner != before[0]:
+            before = owner, set()
         name = path.rpartition("/")[2]
         if name not in known:
             gone = "custom permissions that are gone" if name.startswith(_CUSTOM) else name
             run.staging.no_place[f"permission values of {gone}"] += 1
             run.staging.read[VALUES] -= 1
         elif word not in _WORDS:
-            problem = errors.invalid_value(path, word, "is neither ENABLE nor DISABLE")
+            problem = errors.invalid_value(path, word or "", "is neither ENABLE nor DISABLE")
+            run.staging.refuse(Entry(VALUES, owner, owner_name or ""), problem)
+        elif name in before[1]:
+            problem = errors.invalid_value(path, word, f"is a second value of {name}")
             run.staging.refuse(Entry(VALUES, owner, owner_name or ""), problem)
         else:
+            before[1].add(name)
             yield {"kind": owners.kind, "owner": owner, "permission": name, "enabled": _WORDS[word]}

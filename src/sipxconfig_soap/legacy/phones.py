@@ -69,8 +69,8 @@ def _phones(run: Run) -> Iterator[dict[str, Any]]:
     columns = (*(old.c[name] for name in names), *(run.source.column(old, n) for n in optional))
     for row in run.read(PHONES, sa.select(*columns).order_by(old.c.phone_id)):
         entry = Entry(PHONES, row.phone_id, row.serial_number)
-        model_id = model_of(row.model_id, row.bean_id)
-        if model_id != row.model_id:
+        model_id = model_of(row.model_id or "", row.bean_id)
+        if model_id != (row.model_id or ""):
             sentence = f"modelId '{row.model_id}' is called '{model_id}' now."
             run.staging.change(entry, "renamedModel", "modelId", sentence)
         made = _phone(run, entry, row, model_id)
@@ -119,7 +119,8 @@ def _internal_lines(run: Run) -> Iterator[dict[str, Any]]:
             *(phone.c.serial_number, users.c.user_name),
         )
         .join_from(line, phone, phone.c.phone_id == line.c.phone_id)
-        .join(users, users.c.user_id == line.c.user_id)
+        .outerjoin(users, users.c.user_id == line.c.user_id)
+        .where(line.c.user_id.is_not(None))
         .order_by(line.c.line_id)
     )
     for row in run.read(LINES, wanted):
@@ -128,7 +129,7 @@ def _internal_lines(run: Run) -> Iterator[dict[str, Any]]:
             "phone": row.phone_id,
             "position": row.position,
             "user_id": row.user_id,
-            "user_name": row.user_name,
+            "user_name": row.user_name or f"number {row.user_id}",
             "entity": row.serial_number,
             **_INTERNAL,
         }
@@ -153,9 +154,11 @@ def _external_lines(run: Run) -> Iterator[dict[str, Any]]:
         value.c.value_storage_id.in_([lines.c.value_storage_id, lines.c.phone_storage_id]),
         value.c.path.in_(ALL_PATHS),
     )
+    # Both, where a line has the same settings as its phone.
     own = value.c.value_storage_id == lines.c.value_storage_id
+    of_phone = value.c.value_storage_id == lines.c.phone_storage_id
     wanted = (
-        sa.select(lines, value.c.path, value.c.value, own.label("own"))
+        sa.select(lines, value.c.path, value.c.value, own.label("own"), of_phone.label("of_phone"))
         .join_from(lines, value, of_line, isouter=True)
         .order_by(lines.c.line_id)
     )
@@ -170,11 +173,11 @@ def _external_lines(run: Run) -> Iterator[dict[str, Any]]:
 def _external_line(run: Run, line_id: int, rows: list[sa.Row[Any]]) -> dict[str, Any] | None:
     """The columns of an external line from its settings; None when it or its phone is refused."""
     first = rows[0]
-    model = MODELS.get(model_of(first.model_id, first.bean_id))
+    model = MODELS.get(model_of(first.model_id or "", first.bean_id))
     if model is None:
         return None
     of_line = {row.path: row.value for row in rows if row.own}
-    of_phone = {row.path: row.value for row in rows if row.own is False}
+    of_phone = {row.path: row.value for row in rows if row.of_phone}
     problems = Problems()
     entry = Entry(LINES, line_id, first.serial_number)
     sent = properties_of(model.family, of_line, of_phone)

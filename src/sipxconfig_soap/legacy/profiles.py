@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from sipxconfig_soap import errors
 from sipxconfig_soap.domain.permissions import SUPERADMIN
 from sipxconfig_soap.domain.properties import by_name, clean_all
+from sipxconfig_soap.domain.tables import among
 from sipxconfig_soap.domain.users import PROPERTIES
 from sipxconfig_soap.errors import Problems
 from sipxconfig_soap.legacy import staging
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 PROFILES = "user profiles"
 
 _ADDRESS = by_name(PROPERTIES["emailAddress"])
+
+_INTEGER = re.compile("-?[0-9]{1,18}")
+"""An id that a column of the target can hold."""
 
 _USED = frozenset({"m_userName", "m_firstName", "m_lastName", "m_emailAddress", "m_enabled"})
 _OF_THE_SYSTEM = frozenset({"m_timestamp", "m_lastImportedDate"})
@@ -62,10 +68,14 @@ def _profiles(run: Run, lines: Iterable[str], path: Path) -> Iterator[dict[str, 
                 run.staging.no_place[f"{_text(name)} of user profiles"] += 1
         problems = Problems()
         user_name = _text(profile.get("m_userName"))
-        sent = {"emailAddress": _text(profile.get("m_emailAddress"))}
-        address = clean_all(_ADDRESS, sent, problems)["emailAddress"]
+        given = profile.get("m_emailAddress")
+        address = clean_all(_ADDRESS, {"emailAddress": _text(given)}, problems)["emailAddress"]
+        if given is not None and not isinstance(given, str):
+            shown = json.dumps(given)
+            problems.add(errors.invalid_value("emailAddress", shown, "is not a text"))
         run.accepts(Entry(PROFILES, user_id, user_name or ""), problems, ())
         yield {
+            "line": number,
             "user_id": user_id,
             "user_name": user_name,
             "email_address": address,
@@ -77,6 +87,8 @@ def _number(key: Any) -> int:
     """The id of a user: a text, or a number in one of the ways in which mongoexport writes it."""
     if isinstance(key, dict):
         (key,) = key.values()
+    if isinstance(key, bool) or not _INTEGER.fullmatch(str(key)):
+        raise ValueError(key)
     return int(key)
 
 
@@ -93,11 +105,27 @@ def settle(run: Run) -> None:
     _note(run, another, "otherUser", "emailAddress", sentence)
     own = sa.exists().where(same, sa.not_(sa.func.coalesce(another, sa.false())))
     execute(profiles.delete().where(sa.not_(own)))
+    _refuse_second_ones(run)
     execute(users.update().where(same).values(email_address=profiles.c.email_address))
     disabled = sa.and_(same, ~profiles.c.enabled, users.c.user_name != SUPERADMIN)
     sentence = "The user is disabled, which cannot be kept: there will be no PIN."
     _note(run, disabled, "disabled", "pin", sentence)
     execute(users.update().where(disabled).values(pin_form=None))
+
+
+def _refuse_second_ones(run: Run) -> None:
+    """Of several profiles of one user, as in exports that were joined, the first one counts."""
+    profiles = staging.profiles
+    nth = sa.func.row_number().over(partition_by=profiles.c.user_id, order_by=profiles.c.line)
+    counted = sa.select(profiles, nth.label("nth")).subquery()
+    wanted = sa.select(counted).where(counted.c.nth > 1).order_by(counted.c.line)
+    for piece in run.staging.rows(wanted):
+        for row in piece:
+            entry = Entry(PROFILES, row.user_id, row.user_name or "")
+            reason = f"is the number of an earlier profile too; this is line {row.line}"
+            run.staging.refuse(entry, errors.invalid_value("_id", str(row.user_id), reason))
+        gone = profiles.delete().where(among(profiles.c.line, [row.line for row in piece]))
+        run.staging.connection.execute(gone)
 
 
 def _note(run: Run, which: sa.ColumnElement[bool], code: str, field: str, sentence: str) -> None:

@@ -10,10 +10,11 @@ from sipxconfig_soap.errors import Problems, is_secret
 from sipxconfig_soap.values import NOT_XML
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import sqlalchemy as sa
 
+    from sipxconfig_soap.domain.properties import Given
     from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.legacy.source import Domain, Source
     from sipxconfig_soap.legacy.staging import Entry, Staging
@@ -73,6 +74,18 @@ class Run:
                 self.staging.change(entry, "illegible", name, sentence)
                 sent = sent | {name: kept}
         return sent
+
+    def note_trimmed(self, entry: Entry, kept: Mapping[Given, str]) -> None:
+        """Note the names that lose white space at their ends: by these they are found.
+
+        Args:
+            entry: the row.
+            kept: what becomes of each name, by where it stands and how it is written.
+        """
+        for (field, text), name in kept.items():
+            if name != text:
+                sentence = f"{field} '{text}' loses the white space at its ends."
+                self.staging.change(entry, "trimmed", field, sentence)
 
     def accepts(self, entry: Entry, problems: Problems, needed: Collection[str]) -> bool:
         """Note what is wrong with a row, and say whether it is taken over.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,11 +85,13 @@ class Source:
         self.version = self._read_version()
 
     def _read_tables(self) -> Mapping[str, Mapping[str, str]]:
+        # Of pg_catalog, since information_schema hides what a role may not read.
         columns = sa.text(
-            "SELECT c.table_name, c.column_name, c.data_type FROM information_schema.columns c"
-            " JOIN information_schema.tables t"
-            " ON t.table_schema = c.table_schema AND t.table_name = c.table_name"
-            " WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE'"
+            "SELECT c.relname, a.attname, format_type(a.atttypid, NULL) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " JOIN pg_attribute a ON a.attrelid = c.oid"
+            " WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')"
+            " AND a.attnum > 0 AND NOT a.attisdropped"
         )
         tables: dict[str, dict[str, str]] = {}
         for table, column, kind in self.rows(columns):
@@ -192,19 +194,23 @@ def open_source(url: str) -> Iterator[Source]:
             "client_encoding": "utf8",
         },
     ).execution_options(postgresql_readonly=True)
-    try:
+    with ExitStack() as stack:
+        stack.callback(engine.dispose)
         with _explained():
             connection = engine.connect()
-        with connection:
-            with _explained():
-                # PINs are hashed between two pieces of a list, which takes its time.
-                for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                    known = sa.text("SELECT 1 FROM pg_settings WHERE name = :name")
-                    if connection.execute(known, {"name": limit}).first():
-                        connection.exec_driver_sql(f"SET {limit} TO 0")
-            yield Source(connection)
-    finally:
-        engine.dispose()
+            stack.callback(_close, connection)
+            # PINs are hashed between two pieces of a list, which takes its time.
+            for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                known = sa.text("SELECT 1 FROM pg_settings WHERE name = :name")
+                if connection.execute(known, {"name": limit}).first():
+                    connection.exec_driver_sql(f"SET {limit} TO 0")
+        yield Source(connection)
+
+
+def _close(connection: sa.Connection) -> None:
+    """Let go of a source; what has been read is read, even if it is gone meanwhile."""
+    with suppress(exc.DBAPIError):
+        connection.close()
 
 
 @contextmanager

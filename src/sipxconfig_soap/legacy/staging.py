@@ -66,7 +66,14 @@ users = _table(
     *(text("sip_password"), text("email_address"), _number("branch"), text("pin_form")),
 )
 profiles = _table(
-    *("profiles", _key("user_id"), _words("user_name"), text("email_address"), _flag("enabled")),
+    *(
+        "profiles",
+        _number("line"),
+        _key("user_id"),
+        _words("user_name"),
+        text("email_address"),
+        _flag("enabled"),
+    ),
 )
 pins = _table("pins", _key("user_id"), sa.Column("pin_hash", sa.Text))
 names = _table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -24,9 +24,17 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.domain.work import Work
     from sipxconfig_soap.legacy.run import Run
+    from sipxconfig_soap.transactions import Receipt
 
 GROUPINGS = {"user": USER_GROUPS, "phone": PHONE_GROUPS}
 """The groups of each kind, by what the source calls it."""
+
+FILLED = (
+    *(branches, permissions, users, pool.names, grants.user_values, grants.group_values),
+    *(call_groups, rings, park_orbits, phones, lines, jobs.jobs),
+    *(table for each in GROUPINGS.values() for table in (each.groups, each.members)),
+)
+"""The tables that an import fills."""
 
 _POOLED = ("value", "kind", "folded", "first_name_folded", "last_name_folded")
 
@@ -47,6 +55,18 @@ class Target:
 
     empty: bool
     superadmin: int
+    made_up: str | None
+
+
+class Written(NamedTuple):
+    """What is to be committed.
+
+    Attributes:
+        receipt: finds out whether it was, if the connection dies meanwhile.
+        made_up: the PIN of superadmin if one was made up, to be shown once; else None.
+    """
+
+    receipt: Receipt
     made_up: str | None
 
 
@@ -89,7 +109,7 @@ def look_at(connection: sa.Connection, *, merge: bool, admin_pin: str | None) ->
     return Target(not held, connection.execute(known).scalar_one(), made_up)
 
 
-def write(run: Run, target: Target, *, queue_profiles: bool) -> str | None:
+def write(run: Run, target: Target, *, queue_profiles: bool) -> Written:
     """Write everything that is taken over, in the transaction of the staging.
 
     Args:
@@ -98,7 +118,7 @@ def write(run: Run, target: Target, *, queue_profiles: bool) -> str | None:
         queue_profiles: whether the profiles of the new phones are queued.
 
     Returns:
-        The PIN of superadmin if one was made up, to be shown once; else None.
+        What the caller needs to commit it and to tell of it.
     """
     work = run.work()
     keeps_pin = _make_room(work) if target.empty else True
@@ -114,8 +134,8 @@ def write(run: Run, target: Target, *, queue_profiles: bool) -> str | None:
         _see_to_superadmin(work)
     counts = ("users", staging.users), ("phones", staging.phones)
     entities = [f"{name}: {run.staging.count(table)}" for name, table in counts]
-    audit.record_local(work.connection, "import-legacy", entities)
-    return target.made_up if keeps_pin else None
+    receipt = audit.record_local(work.connection, "import-legacy", entities)
+    return Written(receipt, target.made_up if keeps_pin else None)
 
 
 def _make_room(work: Work) -> bool:
@@ -271,6 +291,9 @@ def _values(work: Work) -> None:
             .join(permissions, permissions.c.name == mine.c.permission)
             .where(mine.c.kind == kind)
         )
+        if kind == "group":
+            # Of two groups that have become one, the values of the heavier one count.
+            wanted = wanted.order_by(table.c.place.desc())
         _insert(work, stored, wanted, once=True)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from sipxconfig_soap import errors
 from sipxconfig_soap.domain import pool
 from sipxconfig_soap.domain.properties import by_name, clean_all, column_values
 from sipxconfig_soap.domain.users import PROPERTIES, claims_of, new_sip_password, users
@@ -77,6 +78,7 @@ def _user(run: Run, row: sa.Row[Any]) -> Iterator[tuple[dict[str, Any], list[dic
     pool.check_reserved(work, claims)
     if not run.accepts(entry, work.problems, ["userName"]):
         return
+    run.note_trimmed(entry, {claim.given: claim.value for claim in claims})
     if cleaned["sipPassword"] is None:
         cleaned["sipPassword"] = new_sip_password()
         sentence = "There is no sipPassword: a new one is made up."
@@ -112,5 +114,9 @@ def _aliases(run: Run) -> Iterator[dict[str, Any]]:
         cleaned = clean_all(_ALIASES, {"aliases": [text]}, work.problems)
         claims = claims_of(cleaned, {})
         pool.check_reserved(work, claims)
-        if run.accepts(Entry(ALIASES, user_id, user_name), work.problems, ["aliases[0]"]):
+        entry = Entry(ALIASES, user_id, user_name)
+        if text is None:
+            run.staging.refuse(entry, errors.required("aliases[0]"))
+        elif run.accepts(entry, work.problems, ["aliases[0]"]):
+            run.note_trimmed(entry, {claim.given: claim.value for claim in claims})
             yield from names.rows_of("user_id", user_id, user_name, claims)
