@@ -33,15 +33,33 @@ def directory(tmp_path: Path) -> Path:
 def test_who_asks_is_told_and_one_thread_waits(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directories, "ANSWER_SECONDS", 0.2)
-    before = threading.active_count()
     with hung(directory):
-        for _ in range(3):
-            assert why_not_writable(directory) == "it does not answer within 0.2 s"
-        assert threading.active_count() == before + 1
+        with monkeypatch.context() as patch:
+            patch.setattr(directories, "ANSWER_SECONDS", 0.2)
+            for _ in range(3):
+                assert why_not_writable(directory) == "it does not answer within 0.2 s"
+        assert waiting() == 1
         # Others do not wait for it.
         assert why_not_writable(directory.parent) is None
-    wait_for(lambda: threading.active_count() == before)
+    wait_for(lambda: waiting() == 0)
+    assert why_not_writable(directory) is None
+
+
+def waiting() -> int:
+    """How many threads wait for a directory."""
+    return sum(thread.name == directories.THREAD for thread in threading.enumerate())
+
+
+def test_what_could_not_be_asked_is_asked_again(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            why_not_writable(directory)
     assert why_not_writable(directory) is None
 
 

@@ -60,9 +60,9 @@ def test_page_units_and_command_mean_the_same_places() -> None:
         lines = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
         secret = lines["LoadCredential"].partition(":")[2]
         assert f"> {secret}\n" in COMMANDS
-        assert f":={secret}" in command
+        assert f"_FILE={secret}\n" in command
         assert f"cat > {lines['EnvironmentFile']} <<" in COMMANDS
-        assert f". {lines['EnvironmentFile']}\n" in command
+        assert f"<{lines['EnvironmentFile']}\n" in command
         program = lines["ExecStart"].split()[0]
         assert f"exec {program} " in command
         assert f"python3 -m venv {program.partition('/bin/')[0]}\n" in COMMANDS
@@ -110,7 +110,7 @@ def command(directory: Path, settings: str, **environment: str) -> dict[str, str
     program.write_text('#!/bin/sh\nenv\necho "=$*"\n')
     program.chmod(0o755)
     text = text.replace("/opt/sipxconfig-soap/bin/sipxconfig-soap", str(program))
-    text = text.replace(". /etc/sipxconfig-soap/environment", f". {directory}/environment")
+    text = text.replace("/etc/sipxconfig-soap/environment", f"{directory}/environment")
     done = subprocess.run(
         ["sh", "-c", text, "sipxconfig-soap", "jobs", "--state", "failed"],
         env={"PATH": os.environ["PATH"], **environment},
@@ -123,11 +123,23 @@ def command(directory: Path, settings: str, **environment: str) -> dict[str, str
 
 
 def test_the_command_has_the_settings_of_the_services(tmp_path: Path) -> None:
-    settings = 'SIPXCONFIG_DOMAIN=a.org\nSIPXCONFIG_JOB_RETRY_DELAYS="1 2"\n'
-    assert command(tmp_path, settings, SIPXCONFIG_ADMIN_PIN_FILE="/root/pin") == {
+    settings = """\
+# A comment; SIPXCONFIG_NO=1
+SIPXCONFIG_DOMAIN=a.org
+SIPXCONFIG_JOB_RETRY_DELAYS="1 2"
+SIPXCONFIG_REALM='$HOME; touch it `touch it` "x"'
+SIPXCONFIG_PROFILE_ROOT=/srv/two words
+SIPXCONFIG_LOG_FORMAT=json"""
+    given = {"SIPXCONFIG_ADMIN_PIN_FILE": "/root/pin", "SIPXCONFIG_LOG_FORMAT": "console"}
+    assert command(tmp_path, settings, **given) == {
         "": "jobs --state failed",
         "SIPXCONFIG_DOMAIN": "a.org",
         "SIPXCONFIG_JOB_RETRY_DELAYS": "1 2",
+        # As in systemd, nothing is done with it.
+        "SIPXCONFIG_REALM": '$HOME; touch it `touch it` "x"',
+        "SIPXCONFIG_PROFILE_ROOT": "/srv/two words",
+        # Who calls has set it otherwise.
+        "SIPXCONFIG_LOG_FORMAT": "console",
         "SIPXCONFIG_ADMIN_PIN_FILE": "/root/pin",
         "SIPXCONFIG_DATABASE_URL_FILE": "/etc/sipxconfig-soap/database-url",
     }

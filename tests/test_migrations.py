@@ -138,8 +138,8 @@ def test_a_refusal_stays_readable(engine: sa.Engine) -> None:
 
 def test_files_are_called_by_their_revisions() -> None:
     scripts = ScriptDirectory(str(schema.migrations_directory()))
-    in_order = [each.revision for each in scripts.walk_revisions()][::-1]
-    assert schema.revisions() == in_order
+    newest_first = [each.revision for each in scripts.walk_revisions()]
+    assert schema.revisions() == tuple(reversed(newest_first))
     assert schema.head_revision() == scripts.get_current_head()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -20,6 +21,10 @@ ANSWER_SECONDS = 3.0
 """How long a directory may take to answer; one of a file server that is away never does."""
 
 
+THREAD = "directory"
+"""The name of threads that wait for a directory."""
+
+
 class _Askers:
     """Threads that ask directories, one for each that is being asked."""
 
@@ -30,16 +35,23 @@ class _Askers:
 
     def _start(self) -> None:
         self._lock = threading.Lock()
-        self._asked: dict[Path, Future[str | None]] = {}
+        self._asked: dict[Path, tuple[Future[str | None], float]] = {}
 
-    def ask(self, directory: Path) -> Future[str | None]:
-        """The answer to come; who asks meanwhile gets the same."""
+    def ask(self, directory: Path) -> str | None:
+        """What it answers; who asks meanwhile gets the same, and waits no longer than the first.
+
+        Raises:
+            TimeoutError: it has not answered in time.
+        """
         with self._lock:
-            answer = self._asked.get(directory)
-            if answer is None:
-                answer = self._asked[directory] = Future()
-                threading.Thread(target=self._look, args=(directory, answer), daemon=True).start()
-            return answer
+            asked = self._asked.get(directory)
+            if asked is None:
+                answer: Future[str | None] = Future()
+                look = (directory, answer)
+                threading.Thread(target=self._look, args=look, name=THREAD, daemon=True).start()
+                asked = self._asked[directory] = answer, time.monotonic() + ANSWER_SECONDS
+        answer, until = asked
+        return answer.result(max(0.0, until - time.monotonic()))
 
     def _look(self, directory: Path, answer: Future[str | None]) -> None:
         try:
@@ -63,7 +75,7 @@ def why_not_writable(directory: Path) -> str | None:
     and no other is sent after it.
     """
     try:
-        return _askers.ask(directory).result(ANSWER_SECONDS)
+        return _askers.ask(directory)
     except TimeoutError:
         return f"it does not answer within {ANSWER_SECONDS:g} s"
 

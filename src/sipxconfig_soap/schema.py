@@ -29,7 +29,7 @@ COMPARISON: dict[str, Any] = {"compare_type": True, "compare_server_default": Tr
 
 
 class CannotMigrate(Exception):
-    """A migration refused what it found, and changed nothing; the text says what to do."""
+    """Alembic or a migration refused what it found, and changed nothing; the text says why."""
 
 
 class State(Enum):
@@ -48,10 +48,10 @@ def migrations_directory() -> Path:
 
 
 @lru_cache(maxsize=1)
-def revisions() -> list[str]:
+def revisions() -> tuple[str, ...]:
     """All revisions, the one that this version of the program needs last; read from disk once."""
     files = (migrations_directory() / "versions").glob("[0-9]*.py")
-    return sorted(each.name.partition("_")[0] for each in files)
+    return tuple(sorted(each.name.partition("_")[0] for each in files))
 
 
 def head_revision() -> str:
@@ -86,7 +86,7 @@ def upgrade(engine: Engine) -> None:
     """Bring the schema up to date, waiting for another program that is just doing so.
 
     Raises:
-        CannotMigrate: what is in the tables is in the way.
+        CannotMigrate: what is in the tables is in the way, say.
     """
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.util import CommandError  # noqa: PLC0415

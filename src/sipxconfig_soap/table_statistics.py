@@ -1,4 +1,4 @@
-"""What PostgreSQL knows of tables that have just been filled: nothing, until somebody has it look.
+"""PostgreSQL knows nothing of tables that have just been filled, until it is told to look at them.
 
 It plans statements by the numbers that ANALYZE counts. Autovacuum comes round to that a minute or
 more after an import, and until then long lists are read by plans for empty tables.

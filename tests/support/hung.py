@@ -34,7 +34,8 @@ def hung(directory: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            libc.umount2(bytes(directory), _DETACH)
+            if libc.umount2(bytes(directory), _DETACH):
+                raise OSError(ctypes.get_errno(), "umount2")
     finally:
         # Whoever waits there gets an error.
         os.close(descriptor)

@@ -142,7 +142,7 @@ def purge(days: float, data_dir: Path | None) -> None:
         count = _changed(
             database,
             "jobs purge",
-            [f"all that ended {days:g} days ago"],
+            [f"all that ended more than {days:g} days ago"],
             lambda connection: delete_old(connection, days),
         )
     click.echo(f"Jobs deleted: {count}.")

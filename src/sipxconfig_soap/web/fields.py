@@ -83,7 +83,7 @@ class Visit(NamedTuple):
 
 
 def check_known(sent: Fields, known: Container[str]) -> None:
-    """Refuse fields that a form does not have, or has once only: nothing sent is dropped.
+    """Refuse fields that a form does not have, or that came twice: nothing sent is dropped.
 
     Args:
         sent: the fields that came.
