@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,9 +18,9 @@ from sipxconfig_soap.sheets.columns import USER_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HEAD = "User name,First name"
+REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -105,8 +109,19 @@ def test_a_first_line_too_long_to_be_one(path: Path) -> None:
 
 
 def test_a_line_that_never_ends(path: Path) -> None:
-    content = f"{HEAD}\n201,Ann\n" + "," * files.LONGEST_LINE
+    content = f"{HEAD}\n201,Ann\n" + "," * (files.LONGEST_LINE + 1)
     assert reason(path, content) == "Line 3 is longer than 1048576 characters."
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r", "\r\n"])
+def test_a_line_as_long_as_may_be(path: Path, end: str) -> None:
+    line = "201,Ann".ljust(files.LONGEST_LINE - len(end), ",")
+    rest = "202,Bob\n" if end else ""
+    expected = [(2, "201", "Ann"), (3, "202", "Bob")][: 2 if end else 1]
+    assert read(path, f"{HEAD}\n{line}{end}{rest}") == expected
+    assert reason(path, f"{HEAD}\n{line},{end}{rest}") == (
+        "Line 2 is longer than 1048576 characters."
+    )
 
 
 def test_too_many_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,16 +135,17 @@ def test_too_many_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PEAK = """
-import resource, sys
+import sys
 from pathlib import Path
 from sipxconfig_soap.sheets import files
 from sipxconfig_soap.sheets.columns import USER_NAME
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from tests.support.memory import peak
+before = peak()
 try:
     files.read(Path(sys.argv[1]), USER_NAME)
 except files.NoSheet as error:
     print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
@@ -145,7 +161,11 @@ def test_a_gigabyte_of_one_line_takes_bounded_memory(path: Path, size: int, sent
         file.write(f"{HEAD}\n".encode())
         file.truncate(size)
     run = subprocess.run(
-        [sys.executable, "-c", PEAK, str(path)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", PEAK, str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
     )
     said, grown = run.stdout.splitlines()
     assert said == sentence
@@ -253,6 +273,58 @@ def test_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def _no_link(*_: object, **__: object) -> None:
     raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("force", [True, False])
+def test_a_file_and_then_its_name_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, force: bool, links: bool
+) -> None:
+    path = tmp_path / "users.csv"
+    synced: list[tuple[bool, list[str]]] = []
+
+    def fsync(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        synced.append((is_folder, [each.name for each in tmp_path.iterdir()]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if not links:
+        monkeypatch.setattr(os, "link", _no_link)
+    files.write(path, [USER_NAME], [["201"]], force=force)
+    (_, before), after = synced
+    assert [name.startswith(".export-") for name in before] == [True]
+    assert after == (True, ["users.csv"])
+
+
+def test_a_folder_that_cannot_be_brought_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that may be written but not read, and a file system that syncs no folders."""
+    opened, synced = os.open, os.fsync
+    closed: list[object] = []
+
+    def unreadable(path: object, flags: int, *more: Any, **named: Any) -> int:
+        if path == tmp_path:
+            closed.append(path)
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, flags, *more, **named)  # type: ignore[arg-type]
+
+    def fsync(code: int, descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        synced(descriptor)
+
+    path = tmp_path / "users.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", unreadable)
+        files.write(path, [USER_NAME], [["201"]], force=False)
+    assert closed == [tmp_path]
+    monkeypatch.setattr(os, "fsync", partial(fsync, errno.EINVAL))
+    files.write(path, [USER_NAME], [["202"]], force=True)
+    assert path.read_text("utf-8-sig") == "User name\n202\n"
+    monkeypatch.setattr(os, "fsync", partial(fsync, errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        files.write(path, [USER_NAME], [["203"]], force=True)
 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:

@@ -113,6 +113,8 @@ def test_an_array_of_one_is_that_one(soap: Soap) -> None:
         'e:arraySize="*"',
         'xsi:type="e:Array" e:itemType="xsd:string"',
         'xsi:type="e:Array"',
+        'e:nodeType="array"',
+        'e:nodeType=" array\n"',
     ],
 )
 def test_arrays_as_soap_1_2_spells_them(soap: Soap, attributes: str) -> None:
@@ -120,6 +122,17 @@ def test_arrays_as_soap_1_2_spells_them(soap: Soap, attributes: str) -> None:
     aliases = f"<aliases {encoding} {attributes}><item>301</item><item>302</item></aliases>"
     soap.call("UserService", add_user(aliases))
     assert user(soap)["aliases"] == ["301", "302"]
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    ['e:nodeType="struct"', 'e:nodeType="simple"', 'e:nodeType="Array"', 'nodeType="array"'],
+)
+def test_other_nodes_of_soap_1_2_are_no_arrays(soap: Soap, attribute: str) -> None:
+    encoding = 'xmlns:e="http://www.w3.org/2003/05/soap-encoding"'
+    aliases = f"<aliases {encoding} {attribute}><item>301</item></aliases>"
+    fault = refusal(soap, "UserService", add_user(aliases))
+    assert fault.problems == [Problem("unknownElement", "aliases[0].item")]
 
 
 def test_the_mark_of_an_item_cannot_be_sent(soap: Soap) -> None:

@@ -181,62 +181,62 @@ def test_the_type_of_the_target_counts_with_its_own_prefixes(soap: Soap) -> None
 REFUSED = {
     "no target": (
         '<FindUser><search href="#s"/></FindUser>',
-        "No element has the id that href '#s' refers to.",
+        "No element has the id of the reference '#s'.",
     ),
     "an empty reference": (
         '<FindUser><search href="#"/></FindUser>',
-        "No element has the id that href '#' refers to.",
+        "No element has the id of the reference '#'.",
     ),
     "a target that is not in the Body's children": (
         '<FindUser><search href="#s"/><search id="s"/></FindUser>',
-        "href '#s' refers to an element that is no child of the Body.",
+        "The reference '#s' by href refers to an element that is no child of the Body.",
     ),
     "two targets": (
         '<FindUser><search href="#s"/></FindUser><m id="s"/><m id="s"/>',
-        "Several elements have the id that href '#s' refers to.",
+        "Several elements have the id of the reference '#s'.",
     ),
     "a target and its id elsewhere": (
         '<FindUser><search href="#s"/></FindUser><m id="s"><byUserName id="s"/></m>',
-        "Several elements have the id that href '#s' refers to.",
+        "Several elements have the id of the reference '#s'.",
     ),
     "elements of its own": (
         '<FindUser><search href="#s"><byUserName/></search></FindUser><m id="s"/>',
-        "The element 'search' has href '#s' and content of its own.",
+        "The element 'search' has the reference '#s' and content of its own.",
     ),
     "text of its own": (
         '<FindUser><search><byUserName href="#s">202</byUserName></search></FindUser><m id="s"/>',
-        "The element 'byUserName' has href '#s' and content of its own.",
+        "The element 'byUserName' has the reference '#s' and content of its own.",
     ),
     "content of its own in a target": (
         '<FindUser><search href="#s"/></FindUser><m id="s" href="#t">x</m><m id="t"/>',
-        "The element 'm' has href '#t' and content of its own.",
+        "The element 'm' has the reference '#t' and content of its own.",
     ),
     "a reference to itself": (
         '<FindUser><search href="#s"/></FindUser><m id="s" href="#s"/>',
-        "The references by href lead in a circle: href '#s'.",
+        "The references lead in a circle: reference '#s'.",
     ),
     "a circle of references": (
         '<FindUser><search href="#s"/></FindUser><m id="s" href="#t"/><m id="t" href="#s"/>',
-        "The references by href lead in a circle: href '#s'.",
+        "The references lead in a circle: reference '#s'.",
     ),
     "an element inside itself": (
         '<FindUser><search href="#s"/></FindUser><m id="s"><a href="#s"/></m>',
-        "The references by href lead in a circle: href '#s'.",
+        "The references lead in a circle: reference '#s'.",
     ),
     "an element inside itself by another": (
         (
             '<FindUser><search href="#s"/></FindUser>'
             '<m id="s"><a href="#t"/></m><m id="t"><a><b href="#u"/></a></m><m id="u" href="#s"/>'
         ),
-        "The references by href lead in a circle: href '#s'.",
+        "The references lead in a circle: reference '#s'.",
     ),
     "a circle beside the call": (
         '<FindUser><search/></FindUser><m id="s"><a href="#t"/></m><m id="t" href="#s"/>',
-        "The references by href lead in a circle: href '#s'.",
+        "The references lead in a circle: reference '#s'.",
     ),
     "nothing but a circle": (
         '<FindUser id="c"><search href="#c"/></FindUser>',
-        "The references by href lead in a circle: href '#c'.",
+        "The references lead in a circle: reference '#c'.",
     ),
     "a second call": (
         '<FindUser><search href="#s"/></FindUser><m id="s"/><FindUser><search/></FindUser>',
@@ -252,7 +252,7 @@ REFUSED = {
     ),
     "a long id": (
         f'<FindUser><search href="#{"s" * 1000}"/></FindUser>',
-        f"No element has the id that href '#{'s' * 100}' refers to.",
+        f"No element has the id of the reference '#{'s' * 100}'.",
     ),
 }
 
@@ -320,7 +320,7 @@ def test_references_in_soap_1_2_are_read_alike(users: Soap) -> None:
     assert "<userName>202</userName>" not in response.text
 
 
-CIRCLE = "The references by href lead in a circle: href '#s'."
+CIRCLE = "The references lead in a circle: reference '#s'."
 SOAP12 = {
     "where the value stands first": (
         '<AddUser><user><userName e:id="n">301</userName><lastName e:ref="n"/>'
@@ -354,24 +354,30 @@ def test_references_as_soap_1_2_spells_them(soap: Soap, inside: str, namespace: 
 
 
 SOAP12_REFUSED = {
-    "nothing there": ('<search e:ref="x"/>', "No element has the id that href '#x' refers to."),
-    "nothing named": ('<search e:ref=""/>', "No element has the id that href '#' refers to."),
+    "nothing there": (
+        '<search e:ref="x"/>',
+        "No element has the id of the reference '#x'.",
+    ),
+    "nothing named": (
+        '<search e:ref=""/>',
+        "No element has the id of the reference '#'.",
+    ),
     "content of its own": (
         '<search e:ref="s"><byUserName e:id="s">201</byUserName></search>',
-        "The element 'search' has href '#s' and content of its own.",
+        "The element 'search' has the reference '#s' and content of its own.",
     ),
     "twice the same id": (
         (
             '<search><byUserName e:id="s">1</byUserName><byAlias id="s">1</byAlias></search>'
             '<edit><property e:ref="s"/></edit>'
         ),
-        "Several elements have the id that href '#s' refers to.",
+        "Several elements have the id of the reference '#s'.",
     ),
     "itself": ('<search e:id="s" e:ref="s"/>', CIRCLE),
     "what it stands in": ('<search e:id="s"><byUserName e:ref="s"/></search>', CIRCLE),
     "an id that href may not mean": (
         '<search><byUserName e:id="s">1</byUserName></search><edit><value href="#s"/></edit>',
-        "href '#s' refers to an element that is no child of the Body.",
+        "The reference '#s' by href refers to an element that is no child of the Body.",
     ),
 }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from sipxconfig_soap.jobs import files, queue, upkeep
 from sipxconfig_soap.provisioning.models import MODELS
@@ -14,7 +15,7 @@ from tests.support.system import MAC, System
 from tests.support.worker import all_jobs, ended, files_below, wait_for, working
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -61,6 +62,19 @@ def replace(system: System, model_id: str) -> None:
     generate(system, model_id, "202")
 
 
+def claim(system: System, worker: int, most: int = 1) -> Sequence[queue.Claimed]:
+    """Have a worker take some jobs."""
+    claimed: Sequence[queue.Claimed] = system.database.change(
+        lambda c: queue.claim_files(c, worker, most)
+    )
+    return claimed
+
+
+def end(system: System, ending: queue.Ending) -> None:
+    """Note how a job of the first worker ended."""
+    system.database.change(lambda c: queue.end(c, ME, [ending], ()))
+
+
 def whose(root: Path) -> str:
     """The user in the file that both models have."""
     (user,) = {user for user in ("201", "202") if f"{user}@" in (root / COMMON).read_text()}
@@ -71,17 +85,13 @@ def whose(root: Path) -> str:
 def test_the_files_of_the_first_go_before_those_of_the_second_come(
     system: System, first: str, second: str
 ) -> None:
-    def claim(worker: int) -> Any:
-        return system.database.change(lambda c: queue.claim_files(c, worker, 1))
-
     system.add_phone(MAC, first)
     replace(system, second)
-    (removal,) = claim(ME)
+    (removal,) = claim(system, ME)
     assert removal.kind == "removal"
-    assert claim(OTHER_WORKER) == []
-    ending = queue.Ending(removal, "done")
-    system.database.change(lambda c: queue.end(c, ME, [ending], ()))
-    assert [job.kind for job in claim(OTHER_WORKER)] == ["profiles"]
+    assert claim(system, OTHER_WORKER) == []
+    end(system, queue.Ending(removal, "done"))
+    assert [job.kind for job in claim(system, OTHER_WORKER)] == ["profiles"]
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
@@ -101,6 +111,70 @@ def test_a_removal_that_is_tried_again_much_later(
         assert system.database.change(upkeep.retry_failed) == 1
         assert ended(system.database.engine)[-1].state == "done"
     assert whose(root) == "202"
+
+
+def failed_removal(system: System, model_id: str) -> None:
+    """A phone of this model was there, and its files could not be removed."""
+    system.add_phone(MAC, model_id)
+    system.manage_phone(deletePhone=True)
+    (removal,) = claim(system, ME)
+    end(system, queue.Ending(removal, "failed", "x"))
+
+
+@pytest.mark.parametrize(("first", "second"), [*PAIRS, ("avaya-1220", "avaya-1220")])
+def test_a_removal_that_is_tried_again_while_the_file_is_written(
+    system: System, work: Work, root: Path, first: str, second: str
+) -> None:
+    failed_removal(system, first)
+    generate(system, second, "202")
+    writer = files.FileJobs(root, ProvisioningSettings(domain="example.org"))
+    ((task,), _) = system.database.change(lambda c: files.plan(c, queue.claim_files(c, ME, 1)))
+    assert system.database.change(upkeep.retry_failed) == 1
+    assert claim(system, OTHER_WORKER) == []
+    end(system, writer.carry_out(task))
+    assert whose(root) == "202"
+    with work():
+        assert {job.state for job in ended(system.database.engine)[1:]} == {"done"}
+    assert whose(root) == "202"
+
+
+@pytest.mark.parametrize(("first", "second"), [*PAIRS, ("avaya-1220", "avaya-1220")])
+def test_nothing_is_written_while_a_removal_is_about_to_be_tried_again(
+    system: System, first: str, second: str
+) -> None:
+    failed_removal(system, first)
+    generate(system, second, "202")
+    with system.database.engine.begin() as connection:
+        assert upkeep.retry_failed(connection) == 1
+        assert claim(system, ME) == []
+    assert [job.kind for job in claim(system, ME)] == ["removal"]
+
+
+def test_a_phone_that_never_had_files_gets_none_by_a_removal(system: System) -> None:
+    failed_removal(system, "avaya-1220")
+    system.add_phone(MAC, "nortel11xx")
+    assert system.database.change(upkeep.retry_failed) == 1
+    assert [job.kind for job in all_jobs(system.database.engine)] == ["removal"]
+
+
+def test_what_postgresql_is_asked_does_not_grow_with_the_removals(system: System) -> None:
+    asked: list[list[str]] = []
+    for count in (1, 3):
+        for number in range(count):
+            system.add_phone(f"0004f2aabb0{number}", "avaya-1220")
+        system.do("managePhone", deletePhone=True)
+        for removal in claim(system, ME, 3):
+            end(system, queue.Ending(removal, "failed", "x"))
+        texts: list[str] = []
+        with system.database.engine.begin() as connection:
+            sa.event.listen(
+                connection, "before_cursor_execute", lambda *event, to=texts: to.append(event[2])
+            )
+            assert upkeep.retry_failed(connection) == count
+        asked.append(texts)
+        for removal in claim(system, ME, 3):
+            end(system, queue.Ending(removal, "done"))
+    assert asked[0] == asked[1]
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)

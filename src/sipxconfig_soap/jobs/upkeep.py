@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain.audit import audit_log
-from sipxconfig_soap.domain.jobs import DONE, FAILED, PROFILES, REMOVAL, WAITING, announce, jobs
+from sipxconfig_soap.domain.jobs import (
+    DONE,
+    FAILED,
+    PROFILES,
+    REMOVAL,
+    UNFINISHED,
+    WAITING,
+    announce,
+    jobs,
+)
 from sipxconfig_soap.domain.phone_tables import phones, queue_jobs, serial_key
-from sipxconfig_soap.domain.tables import among
+from sipxconfig_soap.domain.tables import among, text_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +41,7 @@ def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) ->
     Of several failed jobs of one phone and kind the newest stands for all. A job whose phone is
     gone, or for whose phone the same is waiting, stays as it is; so does the removal of a file
     that was written for another phone since. A removal may take a file of a phone that has the
-    serial number now, so what was written for that one is written anew.
+    serial number now, so what was written for that one, or is being written, is written anew.
 
     Args:
         connection: in a transaction.
@@ -62,9 +71,14 @@ def retry_failed(connection: sa.Connection, ids: Sequence[int] | None = None) ->
     removals = sa.select(sa.func.lower(jobs.c.serial)).where(chosen, jobs.c.kind == REMOVAL)
     serials = connection.execute(removals).scalars().all()
     if serials:
-        # Before any job is locked, since phones are.
-        done = (jobs.c.phone_id == phones.c.id, jobs.c.kind == PROFILES, jobs.c.state == DONE)
-        queue_jobs(connection, PROFILES, serial_key.in_(serials) & sa.exists().where(*done))
+        # The removal waits for what is running, and takes its file then. What waits is kept from
+        # running before the removal waits too. All before any job is locked, since phones are.
+        has_files = sa.exists().where(
+            jobs.c.phone_id == phones.c.id,
+            jobs.c.kind == PROFILES,
+            jobs.c.state.in_((*UNFINISHED, DONE)),
+        )
+        queue_jobs(connection, PROFILES, (serial_key == sa.any_(text_array(serials))) & has_files)
     again = connection.execute(
         jobs.update()
         .where(chosen)

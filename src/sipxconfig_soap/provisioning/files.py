@@ -10,7 +10,6 @@ The functions raise OSError for what may pass (a full disk, a missing permission
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
@@ -18,15 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from sipxconfig_soap.naming import give_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 FILE_MODE = 0o640
 FOLDER_MODE = 0o2750
-
-# What systems say that know no hard links, such as CIFS, and where no more are allowed.
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -60,7 +58,7 @@ def create(root: Path, path: str, content: bytes) -> bool:
     if os.path.lexists(root.joinpath(*folders, name)):
         return False
     with _written(root, path, content) as (folder, temporary, name):
-        made = _put(folder, temporary, name)
+        made = give_name(temporary, name, folder=folder)
         _unlink(folder, temporary)
     return made
 
@@ -187,31 +185,6 @@ def _write(descriptor: int, content: bytes) -> None:
         left = left[os.write(descriptor, left) :]
     os.fchmod(descriptor, FILE_MODE)
     os.fsync(descriptor)
-
-
-def _put(folder: int, temporary: str, name: str) -> bool:
-    """Give a file its true name too, or instead; whether that was free."""
-    try:
-        # Renaming would replace what somebody else has put there meanwhile.
-        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if _is_there(folder, name):
-            return False
-        # From one call to the next; to make an empty file first would leave that after a crash.
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    return True
-
-
-def _is_there(folder: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _unlink(folder: int, name: str) -> bool:

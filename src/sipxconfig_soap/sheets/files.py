@@ -15,6 +15,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from sipxconfig_soap.naming import give_name
 from sipxconfig_soap.sheets import cells
 from sipxconfig_soap.sheets.columns import KNOWN, OURS
 from sipxconfig_soap.values import fold, is_blank
@@ -38,7 +39,7 @@ MOST_ROWS = 1_000_000
 """Rows of one."""
 
 LONGEST_LINE = 1024 * 1024
-"""Characters of one line of it."""
+"""Characters of one line of it, with its end."""
 
 _PIECE = 1024 * 1024
 _SEPARATORS = ",;\t"
@@ -46,8 +47,6 @@ _NAMED_SEPARATOR = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?(?:\r\n?|\n)", re.IGNORE
 # sipXconfig writes a quote inside a cell so; at the end of a cell it is a backslash.
 _ESCAPED_QUOTE = re.compile(r'\\"(?![,;\t\r\n]|\Z)')
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
-# What systems say that know no hard links, such as CIFS, and where no more are allowed.
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class NoSheet(Exception):
@@ -174,13 +173,13 @@ def _lines(text: IO[str], encoding: str) -> Iterator[str]:
     """The lines with their ends, whichever those are; none of them is held beyond its limit."""
     for number in count(1):
         try:
-            line = text.readline(LONGEST_LINE)
+            line = text.readline(LONGEST_LINE + 1)
         except UnicodeDecodeError:
             reason = f"The file is not all {encoding.upper()}, as it says of itself."
             raise NoSheet(reason) from None
         if not line:
             return
-        if len(line) == LONGEST_LINE:
+        if len(line) > LONGEST_LINE:
             raise NoSheet(f"Line {number} is longer than {LONGEST_LINE} characters.")
         yield line
 
@@ -282,9 +281,13 @@ def _standard_output() -> Iterator[IO[str]]:
 
 @contextmanager
 def _new_file(path: Path, *, force: bool) -> Iterator[IO[str]]:
-    """A file, for its owner alone, that gets its name when it is complete and on the disk."""
+    """A file, for its owner alone, that gets its name when it is complete and on the disk.
+
+    At the end the name is on the disk too, unless the folder cannot be read or its file system
+    has no such thing.
+    """
     if not force and os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        raise _taken()
     if path.exists() and not path.is_file():
         # A device or a pipe, which must not become a file.
         raise OSError(errno.EINVAL, "it is no plain file")
@@ -297,21 +300,29 @@ def _new_file(path: Path, *, force: bool) -> Iterator[IO[str]]:
             os.fsync(descriptor)
         if force:
             temporary.replace(path)
-        else:
-            _put(temporary, path)
+        elif not give_name(temporary, path):
+            raise _taken()
     finally:
         # Of a name that was given away there is nothing left to remove.
         with suppress(OSError):
             temporary.unlink()
+    _keep_names(path.parent)
 
 
-def _put(temporary: Path, path: Path) -> None:
-    """Give a file its name, unless somebody else has taken that meanwhile."""
+def _taken() -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def _keep_names(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
     try:
-        path.hardlink_to(temporary)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno != errno.EINVAL:
             raise
-        if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-        temporary.rename(path)
+    finally:
+        os.close(descriptor)

@@ -25,7 +25,7 @@ from sipxconfig_soap.soap.reader import (
     local_name,
     text_of,
 )
-from sipxconfig_soap.soap.references import References, circle, reference_of
+from sipxconfig_soap.soap.references import SOAP12_ENCODING, References, circle, reference_of
 from sipxconfig_soap.soap.xml import DEEP, MANY, MAX_DEPTH, MAX_ELEMENTS
 from sipxconfig_soap.values import is_blank, trim
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _SIGNS = (
     b"href",
-    b"/2003/05/soap-encoding",  # of SOAP 1.2, all of whose attributes have it
+    SOAP12_ENCODING.encode(),  # all attributes of SOAP 1.2 have it
     b"rray",  # Array and arrayType
     b"base64",
     b"/1999/XMLSchema-instance",
@@ -50,17 +50,17 @@ _OLD_XSI = (
 _TYPES = (XSI_TYPE, *(f"{xsi}type" for xsi in _OLD_XSI))
 _OLD_NILS = tuple(f"{xsi}{name}" for xsi in _OLD_XSI for name in ("nil", "null"))
 _ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
-_ENCODING12 = "http://www.w3.org/2003/05/soap-encoding"
 _ARRAY_MARKS = (
     f"{{{_ENCODING}}}arrayType",
-    f"{{{_ENCODING12}}}itemType",
-    f"{{{_ENCODING12}}}arraySize",
+    f"{{{SOAP12_ENCODING}}}itemType",
+    f"{{{SOAP12_ENCODING}}}arraySize",
 )
+_NODE_TYPE = f"{{{SOAP12_ENCODING}}}nodeType"
 _SCHEMAS = frozenset(f"http://www.w3.org/{date}/XMLSchema" for date in ("1999", "2000/10", "2001"))
 _MEANINGS = {
-    "Array": (ARRAY, {_ENCODING, _ENCODING12}),
-    "base64": (BASE64, {_ENCODING, _ENCODING12}),
-    "base64Binary": (BASE64, {_ENCODING, _ENCODING12, *_SCHEMAS}),
+    "Array": (ARRAY, {_ENCODING, SOAP12_ENCODING}),
+    "base64": (BASE64, {_ENCODING, SOAP12_ENCODING}),
+    "base64Binary": (BASE64, {_ENCODING, SOAP12_ENCODING, *_SCHEMAS}),
 }
 """What the name of a type means, in which namespaces."""
 
@@ -209,6 +209,9 @@ class _Translation:
         if not element.attrib:
             return None
         if any(element.get(mark) is not None for mark in _ARRAY_MARKS):
+            return ARRAY
+        # SOAP 1.2, part 2, §3.1.7: it may also be simple or struct, which change nothing.
+        if trim(element.get(_NODE_TYPE, "")) == "array":
             return ARRAY
         for attribute in _TYPES:
             prefix, _, name = trim(element.get(attribute, "")).rpartition(":")

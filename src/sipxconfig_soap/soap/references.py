@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.soap.faults import Fault
 
-_SOAP12 = "{http://www.w3.org/2003/05/soap-encoding}"
-_REF, _ID = f"{_SOAP12}ref", f"{_SOAP12}id"
+SOAP12_ENCODING = "http://www.w3.org/2003/05/soap-encoding"
+"""The namespace of SOAP 1.2's encoding, and of its attributes."""
+
+_REF, _ID = f"{{{SOAP12_ENCODING}}}ref", f"{{{SOAP12_ENCODING}}}id"
 """How SOAP 1.2 spells a reference and an id."""
 
 
 def circle(name: str) -> Fault:
     """The fault for an element that would have to hold itself."""
-    return client_fault(f"The references by href lead in a circle: {_shown(name)}")
+    return client_fault(f"The references lead in a circle: {_shown(name)}")
 
 
 class References:
@@ -59,12 +61,12 @@ class References:
         self._targets = {name: child for name, child in found.items() if name in referred}
         for name, by_href in sorted(referred.items()):
             if not ids[name]:
-                raise client_fault(f"No element has the id that {_shown(name)} refers to")
+                raise client_fault(f"No element has the id of the {_shown(name)}")
             if ids[name] > 1:
-                raise client_fault(f"Several elements have the id that {_shown(name)} refers to")
+                raise client_fault(f"Several elements have the id of the {_shown(name)}")
             if by_href and found[name].getparent() is not body:
-                what = "refers to an element that is no child of the Body"
-                raise client_fault(f"{_shown(name)} {what}")
+                what = "by href refers to an element that is no child of the Body"
+                raise client_fault(f"The {_shown(name)} {what}")
         self.calls = [child for child in body if referred.keys().isdisjoint(_ids_of(child))]
         self._ends: dict[str, str] = {}
 
@@ -122,7 +124,9 @@ def reference_of(element: _Element) -> str | None:
             raise client_fault(f"The element '{name}' {what}")
         return None
     if not is_empty:
-        raise client_fault(f"The element '{name}' has {_shown(href[1:])} and content of its own")
+        raise client_fault(
+            f"The element '{name}' has the {_shown(href[1:])} and content of its own"
+        )
     return href[1:]
 
 
@@ -133,4 +137,4 @@ def _ids_of(element: _Element) -> set[str]:
 
 
 def _shown(name: str) -> str:
-    return f"href '#{name[:VALUE_LIMIT]}'"
+    return f"reference '#{name[:VALUE_LIMIT]}'"
