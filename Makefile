@@ -20,7 +20,7 @@ run: $(VENV)/.installed-embedded ## Start the server on 127.0.0.1:8080, its data
 	@SIPXCONFIG_DATA_DIR="$(DATA_DIR)" $(BIN)/sipxconfig-soap serve
 
 test: $(VENV)/.installed-dev ## Run all tests
-	$(BIN)/python -m pytest -n $(TEST_WORKERS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 lint: $(VENV)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .

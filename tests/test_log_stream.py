@@ -158,6 +158,7 @@ def test_another_writer_who_fills_the_pipe_first_stops_nobody(
     patient = PatientStream(stream)
     ready = patient._poll
     monkeypatch.setattr(patient, "_poll", FilledMeanwhile(lambda: fill(stream.fileno())))
+    fill(stream.fileno())
     written(patient, "lost\n")
     assert set(read(reading)) == {"x"}
     monkeypatch.setattr(patient, "_poll", ready)
@@ -180,6 +181,7 @@ def test_a_socket_that_another_writer_fills_first_stops_nobody(
         patient = PatientStream(stream)
         ready = patient._poll
         monkeypatch.setattr(patient, "_poll", FilledMeanwhile(fill_it))
+        fill_it()
         written(patient, "lost\n")
         assert set(read(reading.fileno())) == {"x"}
         monkeypatch.setattr(patient, "_poll", ready)
