@@ -46,12 +46,14 @@ SECRET = "s3cret"
 ALICE = {"sender": "alice", "login": "alice", "password": SECRET}
 STRANGER = "127.0.0.9"
 OUTSIDE = free_port(GATEWAY)
+NAMED = "sip:media.example.com"
 
 
 @pytest.fixture(scope="module")
 def calls() -> Iterator[Exchange]:
     # A gateway that never calls is no peer.
-    with exchange(FLOOD_REQUESTS="40", GATEWAY=f'"sip:{GATEWAY}:{OUTSIDE}"') as running:
+    gateway = f'"sip:{GATEWAY}:{OUTSIDE}"'
+    with exchange(FLOOD_REQUESTS="40", GATEWAY=gateway, MEDIA_SERVER=f'"{NAMED}"') as running:
         running.system.add_users("alice", "bob", "7", "o'neil", sipPassword=SECRET)
         yield running
 
@@ -144,6 +146,12 @@ def test_a_gateway_that_is_no_peer_is_no_phone_either(calls: Exchange) -> None:
         assert register(calls.port, "fraud", SECRET, contact=gateway.contact).code == 0
         assert call(calls.port, "alice", SECRET, "fraud", 480).code == 0
         assert gateway.heard() == []
+
+
+def test_who_names_a_media_server_is_told_what_peers_must_have(calls: Exchange) -> None:
+    # Names are not looked up when something is sent: DNS that is slow would hold up every call.
+    told = re.findall(r"(\S+) is a name: PEERS must have all addresses", calls.log.read_text())
+    assert told == [NAMED]
 
 
 def test_names_of_the_system_are_not_for_outside(calls: Exchange) -> None:
