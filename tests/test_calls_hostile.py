@@ -300,14 +300,13 @@ def test_while_the_database_is_away(tmp_path: Path) -> None:
                 assert call(calls.port, "alice", SECRET, "robert").code == 0
                 assert register(port, "alice", SECRET).code == 0
             # A database that lets questions wait holds up those of one process, not all calls.
-            wire.hold()
-            for number in range(40):
-                login = (
-                    f'Proxy-Authorization: Digest username="{number}", realm="pbx.example.com",'
-                    f' nonce="x", uri="x", response="{number:032}"'
-                )
-                ask(calls.port, "INVITE sip:bob@pbx.example.com SIP/2.0", login, seconds=0.01)
-            assert call(calls.port, "alice", SECRET, "bob").code == 0
-            assert register(calls.port, "alice", SECRET, status=503).code == 0
-            wire.release()
+            with wire.held():
+                for number in range(40):
+                    login = (
+                        f'Proxy-Authorization: Digest username="{number}", realm="pbx.example.com",'
+                        f' nonce="x", uri="x", response="{number:032}"'
+                    )
+                    ask(calls.port, "INVITE sip:bob@pbx.example.com SIP/2.0", login, seconds=0.01)
+                assert call(calls.port, "alice", SECRET, "bob").code == 0
+                assert register(calls.port, "alice", SECRET, status=503).code == 0
             wait_for(lambda: register(calls.port, "alice", SECRET).code == 0)
