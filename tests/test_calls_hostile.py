@@ -295,6 +295,9 @@ def test_while_the_database_is_away(tmp_path: Path) -> None:
             with kamailio(tmp_path, calls.reader_url, port):
                 line = "OPTIONS sip:pbx.example.com SIP/2.0"
                 assert ask(port, line).startswith("SIP/2.0 503")
+                # It cannot let in whose domain and login it has never seen, not even for 911.
+                line = "INVITE sip:911@pbx.example.com SIP/2.0"
+                assert ask(port, line).startswith("SIP/2.0 503")
                 wire.mend()
                 assert register(calls.port, "alice", SECRET).code == 0
                 assert call(calls.port, "alice", SECRET, "robert").code == 0

@@ -166,7 +166,7 @@ def end(process: subprocess.Popen[bytes], patience: float = 30) -> None:
 
 
 def is_up(port: int) -> bool:
-    """Whether Kamailio answers, be it that the database is away."""
+    """Whether Kamailio answers, also while the database is away."""
     return ask(port, f"OPTIONS sip:{DOMAIN} SIP/2.0", seconds=0.3).startswith("SIP/2.0 ")
 
 
