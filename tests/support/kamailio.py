@@ -166,7 +166,7 @@ def end(process: subprocess.Popen[bytes], patience: float = 30) -> None:
 
 
 def is_up(port: int) -> bool:
-    """Whether Kamailio answers, be it that the database is away."""
+    """Whether Kamailio answers, also while the database is away."""
     return ask(port, f"OPTIONS sip:{DOMAIN} SIP/2.0", seconds=0.3).startswith("SIP/2.0 ")
 
 
@@ -220,13 +220,14 @@ class Wire:
         self._open = [listener]
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
-    def hold(self) -> None:
-        """Take all that is said, and pass nothing on."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Take all that is said, and pass it on when the context ends."""
         self._flows.clear()
-
-    def release(self) -> None:
-        """Pass on what was said, and all that follows."""
-        self._flows.set()
+        try:
+            yield
+        finally:
+            self._flows.set()
 
     def cut(self) -> None:
         """End all connections, and refuse new ones."""
