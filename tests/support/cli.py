@@ -23,8 +23,11 @@ class Cli:
     """Runs the command in a process of its own, with nothing but the given settings."""
 
     def __init__(self, home: Path) -> None:
+        # PYTHON…, too: output is buffered for users, whatever it is here.
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith("SIPXCONFIG_")
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SIPXCONFIG_", "PYTHON")) or name == "PYTHONPATH"
         }
         self.environ = inherited | {
             "HOME": str(home),

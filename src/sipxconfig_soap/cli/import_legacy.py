@@ -14,7 +14,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from sipxconfig_soap.cli.database import data_dir_option, explain, load_settings, open_database
-from sipxconfig_soap.cli.output import cell, print_rows, warn
+from sipxconfig_soap.cli.output import cell, give_up_output, print_rows, warn
 from sipxconfig_soap.errors import OutcomeUnknown, Unavailable
 from sipxconfig_soap.logs import escape
 from sipxconfig_soap.setting_values import database_url
@@ -124,6 +124,7 @@ def _unchanged_if_it_fails() -> Iterator[None]:
         # Whoever read the output has seen enough; the transaction goes with it.
         raise
     except OSError as error:
+        give_up_output()
         raise click.ClickException(
             f"The output cannot be written: {error.strerror}. {UNCHANGED}"
         ) from error

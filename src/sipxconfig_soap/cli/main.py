@@ -58,10 +58,6 @@ class _Program(click.Group):
             if error.reason != "surrogates not allowed":
                 raise
             raise click.ClickException("What was given is no text in UTF-8.") from None
-        except BrokenPipeError:
-            # Whoever read the output has seen enough, as "head" has.
-            sys.stderr.close()
-            sys.exit(1)
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,17 @@ if TYPE_CHECKING:
 def warn(sentence: str) -> None:
     """Say something to the administrator that does not end the command."""
     click.echo(f"Warning: {escape(sentence)}", err=True)
+
+
+def give_up_output() -> None:
+    """Send what is left of the output nowhere, after a failure to write it.
+
+    Python would try again at its end, complain once more, and change the exit code.
+    """
+    with suppress(OSError, ValueError):  # it has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def cell(value: object) -> str:
