@@ -26,10 +26,12 @@ from sipxconfig_soap.settings import Settings
 from tests.support.bare import WAIT_SECONDS, Bare
 from tests.support.cli import Cli
 from tests.support.client import PIN, Client
+from tests.support.imports import Importer
 from tests.support.legacy import NEWEST, Legacy
 from tests.support.pgbouncer import pgbouncer
 from tests.support.server import RunningServer, serve
 from tests.support.soap import Soap
+from tests.support.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -280,6 +282,18 @@ def start_bare(tmp_path: Path) -> Iterator[Callable[..., Bare]]:
     for server in started:
         if server.process.poll() is None:
             server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def system(soap: Soap, database: Database) -> System:
+    """The system that is called; it looks into its database too."""
+    return System(soap, database)
+
+
+@pytest.fixture
+def importer(database: Database, settings: Settings) -> Importer:
+    """Imports old systems into the database of the test."""
+    return Importer(database, settings)
 
 
 @pytest.fixture

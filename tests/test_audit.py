@@ -18,15 +18,8 @@ from tests.support.system import MAC, System, edits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
 
 SECRETS = ("hush-pin", "hush-voicemail", "hush-sip", "hush-line")
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 @pytest.fixture

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from sipxconfig_soap.domain import grams
 from sipxconfig_soap.domain.users import SEARCHES, users
 from sipxconfig_soap.values import fold
-from tests.support.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
+    from tests.support.system import System
 
 LETTERS = "aAbßẞiİıσςΣ_%\\ -\N{LATIN SMALL LIGATURE FFI}é\N{COMBINING ACUTE ACCENT}漢\U0001f4de𝒳"
 """Few, so that needles are found; some fold to several, some need four bytes or an escape."""
@@ -35,11 +34,6 @@ FILL = """
     INSERT INTO names (value, folded, kind, user_id, last_name_folded)
     SELECT user_name, user_name, 'userName', id, md5(user_name) FROM added
 """
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 def contains(text: str, needle: str) -> bool:

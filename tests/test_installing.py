@@ -130,7 +130,7 @@ SIPXCONFIG_JOB_RETRY_DELAYS="1 2"
 SIPXCONFIG_REALM='$HOME; touch it `touch it` "x"'
 SIPXCONFIG_PROFILE_ROOT=/srv/two words
 SIPXCONFIG_LOG_FORMAT=json"""
-    given = {"SIPXCONFIG_ADMIN_PIN_FILE": "/root/pin", "SIPXCONFIG_LOG_FORMAT": "console"}
+    given = {"SIPXCONFIG_ADMIN_PIN_FILE": "/srv/pin", "SIPXCONFIG_LOG_FORMAT": "console"}
     assert command(tmp_path, settings, **given) == {
         "": "jobs --state failed",
         "SIPXCONFIG_DOMAIN": "a.org",
@@ -140,7 +140,7 @@ SIPXCONFIG_LOG_FORMAT=json"""
         "SIPXCONFIG_PROFILE_ROOT": "/srv/two words",
         # Who calls has set it otherwise.
         "SIPXCONFIG_LOG_FORMAT": "console",
-        "SIPXCONFIG_ADMIN_PIN_FILE": "/root/pin",
+        "SIPXCONFIG_ADMIN_PIN_FILE": "/srv/pin",
         "SIPXCONFIG_DATABASE_URL_FILE": "/etc/sipxconfig-soap/database-url",
     }
 
@@ -151,7 +151,7 @@ def test_the_command_can_be_shown_another_database(tmp_path: Path) -> None:
         "": "jobs --state failed",
         "SIPXCONFIG_DATABASE_URL": url,
     }
-    assert command(tmp_path, "", SIPXCONFIG_DATABASE_URL_FILE="/root/url") == {
+    assert command(tmp_path, "", SIPXCONFIG_DATABASE_URL_FILE="/srv/url") == {
         "": "jobs --state failed",
-        "SIPXCONFIG_DATABASE_URL_FILE": "/root/url",
+        "SIPXCONFIG_DATABASE_URL_FILE": "/srv/url",
     }

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.imports import Importer
-from tests.support.legacy import LAST_TOKENS, NEWEST, OLDEST
+from tests.support.legacy import GENERATIONS
 from tests.support.system import LONGEST, MAC, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.settings import Settings
     from tests.support.legacy import Legacy
-    from tests.support.soap import Soap
 
     Make = Callable[..., Legacy]
 
-GENERATIONS = pytest.mark.parametrize("version", [OLDEST, LAST_TOKENS, NEWEST])
 AT_ONCE = {"ring_type": "At the same time"}
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
-def importer(database: Database, settings: Settings) -> Importer:
-    return Importer(database, settings)
 
 
 @GENERATIONS

@@ -16,39 +16,20 @@ import sqlalchemy as sa
 from sipxconfig_soap.jobs import snapshots
 from sipxconfig_soap.legacy.source import SourceError, open_source
 from tests.conftest import created_database
-from tests.support.imports import Importer
-from tests.support.legacy import LAST_TOKENS, NEWEST, OLDEST, Legacy, token
+from tests.support.legacy import GENERATIONS, LAST_TOKENS, NEWEST, Legacy, token
 from tests.support.system import LONGEST, MAC, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.embedded import EmbeddedPostgres
-    from sipxconfig_soap.settings import Settings
-    from tests.support.soap import Soap
+    from tests.support.imports import Importer
 
     Make = Callable[..., Legacy]
 
 GONE = 999_999
 """A number that nothing has."""
-
-GENERATIONS = pytest.mark.parametrize("version", [OLDEST, LAST_TOKENS, NEWEST])
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
-def importer(database: Database, settings: Settings) -> Importer:
-    return Importer(database, settings)
-
-
-def log_in(system: System, name: str, pin: str) -> int:
-    return system.soap.client.request("GET", "/sipxconfig/services/", auth=(name, pin)).status
 
 
 def loosen(old: Legacy, *columns: str) -> None:
@@ -241,7 +222,7 @@ def test_white_space_that_a_name_loses_is_told(
     assert outcome.found("aliases") == [("200 ", "trimmed", "aliases[0]")]
     assert system.user("200")["aliases"] == ["2000"]
     # The token was made with the name as it was.
-    assert log_in(system, "200", "4711") == 403
+    assert system.log_in("200", "4711") == 403
 
 
 @GENERATIONS
@@ -265,8 +246,8 @@ def test_pins_of_every_form(
         old.execute("UPDATE users SET pintoken = ' ' || pintoken WHERE user_name = '207'")
     importer.run(old)
     for name, pin in forms.items():
-        assert log_in(system, name, pin) == 403
-    assert log_in(system, "207", "4711") == (403 if version == NEWEST else 401)
+        assert system.log_in(name, pin) == 403
+    assert system.log_in("207", "4711") == (403 if version == NEWEST else 401)
 
 
 def test_what_refused_users_had_is_in_nobodys_way(
@@ -352,7 +333,7 @@ def test_of_two_profiles_with_one_number_the_first_counts(
     file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     outcome = importer.run(old, mongo_export=file)
     assert system.user("200")["emailAddress"] == "a@example.com"
-    assert log_in(system, "200", "4711") == 403
+    assert system.log_in("200", "4711") == 403
     assert outcome.counts("user profiles") == (4, 1, 0, 3)
     twice = ("invalidValue", "_id")
     assert outcome.found("user profiles", "refused") == [("200", *twice), ("", *twice)]
@@ -376,7 +357,7 @@ def test_odd_profiles_are_read(
     outcome = importer.run(old, mongo_export=file)
     assert system.user("200").get("emailAddress") is None
     assert outcome.found("user profiles") == [("", "invalidValue", "emailAddress")]
-    assert log_in(system, "200", "4711") == 403
+    assert system.log_in("200", "4711") == 403
 
 
 def test_a_source_in_latin_1_is_read(postgres: EmbeddedPostgres, importer: Importer) -> None:

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.support.imports import Importer
 from tests.support.system import LONGEST, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipxconfig_soap.db import Database
-    from sipxconfig_soap.settings import Settings
+    from tests.support.imports import Importer
     from tests.support.legacy import Legacy
-    from tests.support.soap import Soap
 
     Make = Callable[..., Legacy]
 
 ADMINISTRATOR = {"permission__application__superadmin": "ENABLE"}
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
-def importer(database: Database, settings: Settings) -> Importer:
-    return Importer(database, settings)
 
 
 def test_groups_come_in_the_order_of_their_weight(

@@ -13,31 +13,16 @@ from sipxconfig_soap.legacy.external_lines import PATHS
 from sipxconfig_soap.legacy.phones import model_of
 from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.provisioning.phone import ExternalLine, InternalLine
-from tests.support.imports import Importer
-from tests.support.legacy import LAST_TOKENS, NEWEST, OLDEST
+from tests.support.legacy import GENERATIONS
 from tests.support.system import LONGEST, MAC, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipxconfig_soap.db import Database
-    from sipxconfig_soap.settings import Settings
+    from tests.support.imports import Importer
     from tests.support.legacy import Legacy
-    from tests.support.soap import Soap
 
     Make = Callable[..., Legacy]
-
-GENERATIONS = pytest.mark.parametrize("version", [OLDEST, LAST_TOKENS, NEWEST])
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
-def importer(database: Database, settings: Settings) -> Importer:
-    return Importer(database, settings)
 
 
 @GENERATIONS

@@ -8,34 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sipxconfig_soap.legacy.source import SourceError
-from tests.support.imports import Importer
 from tests.support.legacy import LAST_TOKENS
-from tests.support.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sipxconfig_soap.db import Database
-    from sipxconfig_soap.settings import Settings
+    from tests.support.imports import Importer
     from tests.support.legacy import Legacy
-    from tests.support.soap import Soap
+    from tests.support.system import System
 
     Make = Callable[..., Legacy]
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
-def importer(database: Database, settings: Settings) -> Importer:
-    return Importer(database, settings)
-
-
-def log_in(system: System, name: str, pin: str) -> int:
-    return system.soap.client.request("GET", "/sipxconfig/services/", auth=(name, pin)).status
 
 
 def profile(number: int, name: str, **fields: Any) -> str:
@@ -68,9 +51,9 @@ def test_addresses_come_from_the_export_of_mongodb(
     ]
     assert outcome.report["no_place"]["m_imId of user profiles"] == 1
     assert not any("MongoDB" in each for each in outcome.report["warnings"])
-    assert log_in(system, "200", "4711") == 403
-    assert log_in(system, "201", "4711") == 401
-    assert log_in(system, "superadmin", "1234") == 200
+    assert system.log_in("200", "4711") == 403
+    assert system.log_in("201", "4711") == 401
+    assert system.log_in("superadmin", "1234") == 200
 
 
 @pytest.mark.parametrize(

@@ -13,28 +13,16 @@ from sipxconfig_soap.legacy.source import SourceError, open_source
 from sipxconfig_soap.legacy.target import NotEmpty
 from sipxconfig_soap.settings import Settings
 from tests.conftest import created_database
-from tests.support.imports import Importer
 from tests.support.legacy import DOMAIN, LAST_TOKENS, NEWEST, OLDEST, REALM, Legacy
 from tests.support.system import MAC, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.embedded import EmbeddedPostgres
-    from tests.support.soap import Soap
+    from tests.support.imports import Importer
 
     Make = Callable[..., Legacy]
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
-def importer(database: Database, settings: Settings) -> Importer:
-    return Importer(database, settings)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.cli import WAIT_SECONDS, Cli
-from tests.support.imports import Importer
-from tests.support.legacy import DOMAIN, LAST_TOKENS, REALM
+from tests.support.imports import Importer, command
+from tests.support.legacy import LAST_TOKENS
 from tests.support.proxy import Cut, Proxy, cutting_proxy
 from tests.support.system import MAC, System
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.settings import Settings
     from tests.support.legacy import Legacy
-    from tests.support.soap import Soap
 
     Make = Callable[..., Legacy]
 
@@ -76,16 +75,8 @@ SECRET = "geheim-1234"
 
 
 @pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
 def cli(tmp_path: Path, database_url: str, database: Database) -> Cli:  # noqa: ARG001 - emptied
-    cli = Cli(tmp_path)
-    settings = {"DATABASE_URL": database_url, "DOMAIN": DOMAIN, "REALM": REALM}
-    cli.environ |= {f"SIPXCONFIG_{name}": value for name, value in settings.items()}
-    return cli
+    return command(tmp_path, database_url)
 
 
 @pytest.fixture

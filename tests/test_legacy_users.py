@@ -6,40 +6,21 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import sqlalchemy as sa
 
-from tests.support.imports import Importer
-from tests.support.legacy import DOMAIN, LAST_TOKENS, NEWEST, OLDEST, token
-from tests.support.system import System
+from tests.support.legacy import DOMAIN, GENERATIONS, LAST_TOKENS, NEWEST, OLDEST, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sipxconfig_soap.db import Database
-    from sipxconfig_soap.settings import Settings
+    from tests.support.imports import Importer
     from tests.support.legacy import Legacy
-    from tests.support.soap import Soap
+    from tests.support.system import System
 
     Make = Callable[..., Legacy]
 
-GENERATIONS = pytest.mark.parametrize("version", [OLDEST, LAST_TOKENS, NEWEST])
 ADMINISTRATOR = {"permission__application__superadmin": "ENABLE"}
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
-def importer(database: Database, settings: Settings) -> Importer:
-    return Importer(database, settings)
-
-
-def log_in(system: System, name: str, pin: str) -> int:
-    return system.soap.client.request("GET", "/sipxconfig/services/", auth=(name, pin)).status
 
 
 @GENERATIONS
@@ -88,12 +69,12 @@ def test_users_log_in_with_their_old_pin(
     form = "clear" if version == NEWEST else "token"
     assert outcome.report["pins"] == {"clear": 0, "token": 0, "none": 0} | {form: 3}
     for name, status in {"superadmin": 200, "200": 200, "201": 403}.items():
-        assert log_in(system, name, "4712") == 401
-        assert log_in(system, name, token(name, "4711")) == 401
-        assert log_in(system, name, "4711") == status
+        assert system.log_in(name, "4712") == 401
+        assert system.log_in(name, token(name, "4711")) == 401
+        assert system.log_in(name, "4711") == status
         # The second time by the hash that took the token's place.
-        assert log_in(system, name, "4711") == status
-    assert log_in(system, "superadmin", "1234") == 401
+        assert system.log_in(name, "4711") == status
+    assert system.log_in("superadmin", "1234") == 401
 
 
 def test_a_token_beside_clear_pins_is_one(
@@ -103,8 +84,8 @@ def test_a_token_beside_clear_pins_is_one(
     old.user("200", pintoken=token("200", "4711").upper())
     old.user("201", pintoken="0815")
     assert importer.run(old).report["pins"] == {"clear": 1, "token": 1, "none": 0}
-    assert log_in(system, "200", "4711") == 403
-    assert log_in(system, "201", "0815") == 403
+    assert system.log_in("200", "4711") == 403
+    assert system.log_in("201", "0815") == 403
 
 
 @GENERATIONS
@@ -148,7 +129,7 @@ def test_superadmin_keeps_its_pin_where_the_old_one_has_none(
     old.user("superadmin", "boss", groups=[admins], pintoken="", first_name="The")
     outcome = importer.run(old)
     assert outcome.made_up is None
-    assert log_in(system, "superadmin", "1234") == 200
+    assert system.log_in("superadmin", "1234") == 200
     user = system.user("superadmin")
     assert (user["firstName"], user["aliases"], user["groups"]) == (
         *("The", ["boss"]),
@@ -164,7 +145,7 @@ def test_a_source_without_superadmin_leaves_the_one_that_is_there(
     old.group("administrators", weight=2, **ADMINISTRATOR)
     old.user("200")
     importer.run(old)
-    assert log_in(system, "superadmin", "1234") == 200
+    assert system.log_in("superadmin", "1234") == 200
     assert system.user("superadmin")["groups"] == ["administrators"]
 
 
@@ -179,7 +160,7 @@ def test_a_database_that_never_served_gets_its_administrator(
     old.user("200", settings={"permission/call-handling/LocalDialing": "DISABLE"})
     outcome = importer.run(old)
     assert outcome.made_up
-    assert log_in(system, "superadmin", outcome.made_up) == 200
+    assert system.log_in("superadmin", outcome.made_up) == 200
     held = "SELECT enabled FROM user_permissions"
     assert system.scalar(held) is False
 
@@ -192,7 +173,7 @@ def test_superadmins_pin_is_not_made_up_where_the_source_has_one(
     old = make_legacy()
     old.user("superadmin", pin="4711")
     assert importer.run(old).made_up is None
-    assert log_in(system, "superadmin", "4711") == 200
+    assert system.log_in("superadmin", "4711") == 200
 
 
 def test_only_people_are_users(system: System, importer: Importer, make_legacy: Make) -> None:
@@ -241,7 +222,7 @@ def test_what_a_user_cannot_have_is_left_out(
     user = system.user("300")
     assert (user.get("firstName"), user["lastName"]) == (None, "Long")
     # The token was made with the name as it was.
-    assert log_in(system, "300", "4711") == 403
+    assert system.log_in("300", "4711") == 403
     assert system.user_names() == ["200", "300", "superadmin"]
 
 
@@ -263,7 +244,7 @@ def test_what_an_early_release_has_not_is_not_missed(
     assert outcome.counts("users") == (2, 1, 0, 1)
     assert outcome.found("users") == [("~~tp~peer", "reservedName", "userName")]
     assert outcome.report["source"]["realm"] == DOMAIN
-    assert log_in(system, "200", "4711") == 403
+    assert system.log_in("200", "4711") == 403
     assert system.line_users("0004f2000001") == ["200"]
 
 
@@ -275,7 +256,7 @@ def test_a_source_without_domain_leaves_the_realm_to_the_settings(
     old.execute("DELETE FROM domain")
     outcome = importer.run(old)
     assert outcome.report["warnings"] == ["The source names no SIP domain."]
-    assert log_in(system, "200", "4711") == 403
+    assert system.log_in("200", "4711") == 403
 
 
 def test_what_no_answer_can_hold_is_left_out(

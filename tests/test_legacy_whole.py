@@ -17,33 +17,21 @@ from sipxconfig_soap.legacy.importer import Options, prepare
 from sipxconfig_soap.legacy.report import write_json
 from sipxconfig_soap.legacy.source import open_source
 from sipxconfig_soap.provisioning.profiles import render
-from tests.support.imports import Importer
 from tests.support.legacy import LAST_TOKENS, NEWEST, OLDEST, token
-from tests.support.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.settings import Settings
+    from tests.support.imports import Importer
     from tests.support.legacy import Legacy
-    from tests.support.soap import Soap
+    from tests.support.system import System
 
     Make = Callable[..., Legacy]
 
 MANY = 300
 GROWTH = 2
 """MiB that 6000 users more may take."""
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
-@pytest.fixture
-def importer(database: Database, settings: Settings) -> Importer:
-    return Importer(database, settings)
 
 
 def pin(old: Legacy, number: int) -> str:
@@ -187,12 +175,8 @@ def test_a_whole_system_moves(
     assert "Mobile" not in user["permissions"]
     assert "LocalDialing" not in system.user("10004")["permissions"]
     for number in (10_001, 10_003, 10_007, 10_010):
-        status = log_in(system, str(number), f"pin{number}")
+        status = system.log_in(str(number), f"pin{number}")
         assert status == (401 if number % 10 == 0 else 403)
-
-
-def log_in(system: System, name: str, pin: str) -> int:
-    return system.soap.client.request("GET", "/sipxconfig/services/", auth=(name, pin)).status
 
 
 def contents(system: System, settings: Settings) -> Iterator[tuple[str, str]]:

@@ -23,8 +23,6 @@ from tests.support.system import System, edits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
 
 READS: list[tuple[str, dict[str, Any]]] = [
     ("findPermission", {}),
@@ -62,11 +60,6 @@ PING = "SELECT 1"
 
 def ids(operations: list[tuple[str, dict[str, Any]]]) -> list[str]:
     return [f"{name} {' '.join(map(str, values.values()))[:60]}" for name, values in operations]
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 def populate(system: System, count: int) -> None:

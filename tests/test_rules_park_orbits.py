@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from tests.support.system import System, refused
-
-if TYPE_CHECKING:
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 def test_a_park_orbit_is_listed_as_it_was_added(system: System) -> None:

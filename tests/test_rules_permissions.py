@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from tests.support.system import System, edits, refused
-
-if TYPE_CHECKING:
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
 
 BUILT_IN = """
 900Dialing                 CALL              false
@@ -37,11 +33,6 @@ tui-change-pin             APPLICATION       true
 
 BUILT_IN_NAMES = [line.split()[0] for line in BUILT_IN.split("\n") if line]
 DEFAULTS = [line.split()[0] for line in BUILT_IN.split("\n") if line.endswith("true")]
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 def names(system: System) -> list[str]:

@@ -21,11 +21,6 @@ ASTRAL = "\N{TELEPHONE RECEIVER}"
 """One character beyond the BMP: two units of UTF-16, four bytes of UTF-8."""
 
 
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
-
-
 # The pool of names and extensions.
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from sipxconfig_soap.domain import pins
 from tests.support.client import PIN
 from tests.support.system import LONGEST, MAC, System, edits, refused
-
-if TYPE_CHECKING:
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
 
 COSTLIER = [
     "$argon2id$v=19$m=19457,t=2,p=1$c29tZXNhbHRzb21l$" + "A" * 43,
@@ -31,11 +27,6 @@ NOT_HASHES = [
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$" + "A" * 42,
     "$argon2id$v=19$m=4,t=2,p=1$c29tZXNhbHRzb21l$" + "A" * 43,
 ]
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 def can_log_in(system: System, user: str, pin: str) -> bool:

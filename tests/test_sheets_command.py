@@ -14,18 +14,11 @@ import pytest
 
 from tests.support.cli import WAIT_SECONDS, Cli
 from tests.support.sheets import USERS_HEAD, Sheets
-from tests.support.system import System
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
+    from tests.support.system import System
 
 
 @pytest.fixture

@@ -16,18 +16,11 @@ from sipxconfig_soap.sheets.users import COLUMNS
 from sipxconfig_soap.values import is_blank
 from tests.support.cli import Cli
 from tests.support.sheets import PHONES_HEAD, USERS_HEAD, Sheets
-from tests.support.system import System
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
+    from tests.support.system import System
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
 
 OTHERS_IN_A_TRANSACTION = sa.text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -33,11 +32,6 @@ OTHERS_IN_A_TRANSACTION = sa.text(
 )
 HASH_HEAD = f"{USERS_HEAD},Voicemail PIN hash,PIN hash"
 LINES_HEAD = f"{PHONES_HEAD},Line user,Line name,Line password,Line server,Line voicemail"
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from sipxconfig_soap.provisioning.models import DEVICE_VERSIONS
 from tests.support.sheets import InProcess, counts
-from tests.support.system import System
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
+    from tests.support.system import System
+
 
 ODD = "\t\r\n =+-@'\"\\,;#|\uff1d\ufeff\x7f\x85\u2028\xa0"
 EXAMPLES = 25
@@ -70,11 +69,6 @@ round_trip = settings(
     max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 @pytest.fixture

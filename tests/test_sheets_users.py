@@ -20,16 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
 
 OUR_HEAD = f"{USERS_HEAD},Branch,PIN hash,Voicemail PIN hash"
 NO_PIN = "Warning: New users without a PIN, who cannot log in: {}.\n"
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 @pytest.fixture

@@ -15,18 +15,12 @@ from tests.support.system import LONGEST, System, edits, refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipxconfig_soap.db import Database
     from tests.support.client import Client
 
 PATH = "/sipxconfig/services/"
 REALM = "example.org"
 LONG_NAME = "u" * LONGEST
 LONG_REALM = "r" * LONGEST
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 def token(user_name: str, pin: str, realm: str = REALM) -> str:

@@ -18,16 +18,10 @@ from tests.support.soap import NS
 from tests.support.system import MAC, System
 
 if TYPE_CHECKING:
-    from sipxconfig_soap.db import Database
     from sipxconfig_soap.settings import Settings
     from tests.support.client import Client
     from tests.support.pages import Page
     from tests.support.soap import Soap
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 @pytest.fixture

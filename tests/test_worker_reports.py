@@ -19,17 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
 
     Work = Callable[..., AbstractContextManager[None]]
 
 CLOSED = "the profile directory cannot be written"
 OPEN = "the profile directory can be written again"
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipxconfig_soap.db import Database
-    from tests.support.soap import Soap
 
 JOBS = """
     INSERT INTO jobs (kind, serial, target, state, created, finished, due)
@@ -61,11 +60,6 @@ def left(database: Database) -> tuple[int, int]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings.load({}, data_dir=str(tmp_path))
-
-
-@pytest.fixture
-def system(soap: Soap, database: Database) -> System:
-    return System(soap, database)
 
 
 def test_what_is_old_goes_and_what_is_not_stays(database: Database) -> None:

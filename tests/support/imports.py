@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING, Any
 from sipxconfig_soap.legacy.importer import Options, prepare
 from sipxconfig_soap.legacy.report import write_json
 from sipxconfig_soap.legacy.source import open_source
+from tests.support.cli import Cli
+from tests.support.legacy import DOMAIN, REALM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     import sqlalchemy as sa
 
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.settings import Settings
     from tests.support.legacy import Legacy
+
+
+def command(home: Path, url: str) -> Cli:
+    """The command with an own database, and the domain and realm of old systems."""
+    cli = Cli(home)
+    settings = {"DATABASE_URL": url, "DOMAIN": DOMAIN, "REALM": REALM}
+    cli.environ |= {f"SIPXCONFIG_{name}": value for name, value in settings.items()}
+    return cli
 
 
 class Quiet:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import sqlalchemy as sa
 
 from tests.support.client import PIN
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 OLDEST, LAST_TOKENS, NEWEST = 10, 12, 13
 """Schema versions of 4.0.2, 4.4.0, and of 4.6 and later."""
+
+GENERATIONS = pytest.mark.parametrize("version", [OLDEST, LAST_TOKENS, NEWEST])
+"""Runs a test with each of them."""
 
 DOMAIN, REALM = "pbx.example.com", "old.realm"
 

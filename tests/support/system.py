@@ -71,6 +71,10 @@ class System:
         """An operation is refused for exactly these problems."""
         assert self.refusal(operation, **values).problems == list(expected)
 
+    def log_in(self, name: str, pin: str) -> int:
+        """The status that somebody gets with this login; 403 for the right PIN of a user."""
+        return self.soap.client.request("GET", "/sipxconfig/services/", auth=(name, pin)).status
+
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables but those that note attempts and logins."""
         with self.database.engine.connect() as connection:
