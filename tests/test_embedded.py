@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -12,13 +13,14 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
-from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres, keep_running, keeper
+from sipxconfig_soap.embedded import EmbeddedError, EmbeddedPostgres, account, keep_running, keeper
 from sipxconfig_soap.embedded.account import Account, account_for, open_way
 from sipxconfig_soap.embedded.cluster import Cluster
 from tests.support.logs import events
@@ -362,6 +364,20 @@ def test_root_leaves_the_server_to_the_owner_of_the_data(
     owner = tmp_path.stat()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert account_for(tmp_path) == Account(owner.st_uid, owner.st_gid)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes users")
+def test_servers_that_start_at_once_make_one_system_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "SYSTEM_USER", "sipxconfig-test")
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = set(threads.map(account_for, [tmp_path] * 8))
+        entry = pwd.getpwnam("sipxconfig-test")
+    finally:
+        subprocess.run(["userdel", "sipxconfig-test"], check=True)
+    assert found == {Account(entry.pw_uid, entry.pw_gid)}
 
 
 def test_a_user_does_not_touch_the_data_of_another(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
 import stat
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SYSTEM_USER = "sipxconfig-db"
@@ -107,9 +110,32 @@ def _system_user() -> Account:
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        _create_system_user()
-        entry = pwd.getpwnam(SYSTEM_USER)
+        with _alone():
+            entry = _made_system_user()
     return Account(entry.pw_uid, entry.pw_gid)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process at a time make the system user.
+
+    useradd looks whether there is such a user before it waits for another useradd, and then puts a
+    new user, with another number, in the place of the first.
+    """
+    descriptor = os.open("/etc", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _made_system_user() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(SYSTEM_USER)  # by the process that this one has waited for
+    except KeyError:
+        _create_system_user()
+        return pwd.getpwnam(SYSTEM_USER)
 
 
 def _create_system_user() -> None:
