@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from tests.support.server import serve
 from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.cli import Cli
@@ -48,6 +50,25 @@ def test_who_asks_is_told_and_one_thread_waits(
 def waiting() -> int:
     """How many threads wait for a directory."""
     return sum(thread.name == directories.THREAD for thread in threading.enumerate())
+
+
+def test_who_asks_after_an_answer_asks_anew(directory: Path, hurried: None) -> None:
+    inside = directory / "profiles"
+    for _ in range(300):
+        # Not even root can make a directory in a file.
+        inside.write_text("")
+        assert why_not_writable(inside / "of phones") == "Not a directory"
+        inside.unlink()
+        assert why_not_writable(inside / "of phones") is None
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Threads take turns after each few instructions."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 def test_what_could_not_be_asked_is_asked_again(

@@ -54,14 +54,18 @@ class _Askers:
         return answer.result(max(0.0, until - time.monotonic()))
 
     def _look(self, directory: Path, answer: Future[str | None]) -> None:
+        reason, failure = None, None
         try:
             reason = _why_not_writable(directory)
         except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
-            answer.set_exception(error)
-        else:
-            answer.set_result(reason)
+            failure = error
+        # Who asks after an answer asks anew, so the answer comes last.
         with self._lock:
             del self._asked[directory]
+        if failure is None:
+            answer.set_result(reason)
+        else:
+            answer.set_exception(failure)
 
 
 _askers = _Askers()
