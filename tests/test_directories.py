@@ -52,7 +52,8 @@ def waiting() -> int:
     return sum(thread.name == directories.THREAD for thread in threading.enumerate())
 
 
-def test_who_asks_after_an_answer_asks_anew(directory: Path, hurried: None) -> None:
+@pytest.mark.usefixtures("hurried")
+def test_who_asks_after_an_answer_asks_anew(directory: Path) -> None:
     inside = directory / "profiles"
     for _ in range(300):
         # Not even root can make a directory in a file.
