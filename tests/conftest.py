@@ -75,7 +75,7 @@ def logging_is_set_up() -> None:
     logs.setup("warning", stream=io.StringIO())
 
 
-COSTLY_PINS = pins._context
+COSTLY_PINS, COSTLY_UNKNOWN = pins._context, pins._UNKNOWN
 """How PINs are hashed where nothing is changed for tests."""
 
 
@@ -96,7 +96,7 @@ def cheap_pins() -> Iterator[None]:
 def costly_pins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash PINs at the cost that they have."""
     monkeypatch.setattr(pins, "_context", COSTLY_PINS)
-    monkeypatch.setattr(pins, "_UNKNOWN", COSTLY_PINS.hash("nobody"))
+    monkeypatch.setattr(pins, "_UNKNOWN", COSTLY_UNKNOWN)
 
 
 @pytest.fixture(scope="session")

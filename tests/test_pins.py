@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from passlib.hash import argon2
 
 from sipxconfig_soap.domain import pins
+from tests.support.worker import wait_for
 
 HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$3pvT2pvzvtdaK4Xw3rvXug"
@@ -88,6 +92,42 @@ def test_hashing_has_threads_of_its_own_as_many_as_there_are_cores(
     assert [verdict.ok for verdict in verdicts] == [True, False] * 16
     assert len(hashed_by) <= (os.cpu_count() or 1)
     assert all(name.startswith("hashing") for name in hashed_by)
+
+
+def test_who_wants_no_more_hashes_ends_the_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The executor is asked by a thread of ours: Ctrl-C would leave its locks held."""
+    asked_by, hashed = set(), []
+    submit = pins._hashers._threads.submit
+
+    def noting(*arguments: Any) -> Any:
+        asked_by.add(threading.current_thread().name)
+        return submit(*arguments)
+
+    def hashing(text: str) -> str:
+        time.sleep(0.01)
+        hashed.append(text)
+        return text.upper()
+
+    monkeypatch.setattr(pins._hashers._threads, "submit", noting)
+    monkeypatch.setattr(pins, "_context", SimpleNamespace(hash=hashing))
+    texts = [f"pin {number}" for number in range(500)]
+    with closing(pins.hash_all(texts)) as made:
+        assert [next(made), next(made)] == ["PIN 0", "PIN 1"]
+    wait_for(lambda: "hashing for a command" not in {each.name for each in threading.enumerate()})
+    assert len(hashed) < len(texts) / 2
+    assert asked_by == {"hashing for a command"}
+
+
+def test_what_fails_while_hashing_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pins, "_context", SimpleNamespace(hash=fail))
+    with pytest.raises(RuntimeError, match="start new thread"):
+        next(pins.hash_all(["1234"]))
+    monkeypatch.setattr(pins._hashers._threads, "submit", fail)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        next(pins.hash_all(["1234"]))
 
 
 FORKING = """

@@ -16,14 +16,16 @@ import re
 import secrets
 import string
 from base64 import b64decode, b64encode
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from passlib.context import CryptContext
 from passlib.hash import argon2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
 TIME_COST = 2
 """Passes over the memory."""
@@ -80,9 +82,34 @@ class _Hashers:
         """Do this work when its turn has come, and wait for it."""
         return self._threads.submit(work, *arguments).result()
 
-    def each(self, work: Callable[[str], Any], texts: Sequence[str]) -> Iterator[Any]:
-        """Do this work for each text."""
-        return self._threads.map(work, texts)
+    def each(self, work: Callable[[str], Any], texts: Sequence[str]) -> Generator[Any, None, None]:
+        """Do this work for each text; nothing more is begun when the iterator is closed.
+
+        The executor is asked by a thread, not by the caller. Ctrl-C may come in the middle of a
+        method of the executor, and leave a lock held for which its threads then wait for ever.
+        """
+        done: SimpleQueue[Future[Any]] = SimpleQueue()
+        wanted = True
+
+        def ask() -> None:
+            try:
+                for each in [self._threads.submit(work, text) for text in texts]:
+                    if wanted:
+                        wait([each])
+                    else:
+                        each.cancel()
+                    done.put(each)
+            except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
+                failed: Future[Any] = Future()
+                failed.set_exception(error)
+                done.put(failed)
+
+        Thread(target=ask, name="hashing for a command", daemon=True).start()
+        try:
+            for _ in texts:
+                yield done.get().result()
+        finally:
+            wanted = False
 
 
 _hashers = _Hashers()
@@ -106,8 +133,11 @@ def hash_pin(pin: str) -> str:
     return hashed
 
 
-def hash_all(texts: Sequence[str]) -> Iterator[str]:
-    """Hash many PINs, on all cores; the hashes come in the order of the PINs."""
+def hash_all(texts: Sequence[str]) -> Generator[str, None, None]:
+    """Hash many PINs, on all cores; the hashes come in the order of the PINs.
+
+    Close it when no more are wanted, as after Ctrl-C: the program ends when hashing does.
+    """
     return _hashers.each(_context.hash, texts)
 
 
@@ -133,8 +163,18 @@ def of_token(hashed: str, user_name: str, realm: str) -> str:
     return f"{hashed}{_MARK}{made_with}"
 
 
-_UNKNOWN: str = _context.hash(secrets.token_hex())
-"""What the PIN of nobody is checked against, so that it takes as long as somebody's."""
+def _random_base64(length: int) -> str:
+    return b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+
+
+_UNKNOWN = (
+    f"{_ARGON2ID}m={MEMORY_COST},t={TIME_COST},p={PARALLELISM}"
+    f"${_random_base64(16)}${_random_base64(CHECKSUM_BYTES)}"
+)
+"""What the PIN of nobody is checked against, so that it takes as long as somebody's.
+
+It is no PIN's. It is not hashed, so that no command begins with that.
+"""
 
 
 def verify_pin(pin: str, stored: str | None) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -81,6 +82,7 @@ def _hashed(run: Run, ids: list[int]) -> Iterator[dict[str, object]]:
         row.pintoken.lower() if is_token else row.pintoken
         for row, is_token in zip(rows, tokens, strict=True)
     ]
-    for row, is_token, made in zip(rows, tokens, pins.hash_all(texts), strict=True):
-        kept = pins.of_token(made, row.user_name, run.realm) if is_token else made
-        yield {"user_id": row.user_id, "pin_hash": kept}
+    with closing(pins.hash_all(texts)) as hashes:
+        for row, is_token, made in zip(rows, tokens, hashes, strict=True):
+            kept = pins.of_token(made, row.user_name, run.realm) if is_token else made
+            yield {"user_id": row.user_id, "pin_hash": kept}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import sqlalchemy as sa
@@ -148,10 +149,10 @@ class UserImporter:
             return
         advance = progress("Hashing PINs", len(texts))
         for batch in batches(texts):
-            made = pins.hash_all([text for _, text in batch])
-            for (key, _), hashed in zip(batch, made, strict=True):
-                self._hashes[key] = hashed
-                advance(1)
+            with closing(pins.hash_all([text for _, text in batch])) as made:
+                for (key, _), hashed in zip(batch, made, strict=True):
+                    self._hashes[key] = hashed
+                    advance(1)
 
     def carry_out(self, task: Task, sheet: Sheet, advance: Advance) -> None:
         """Do it row by row."""
