@@ -13,7 +13,7 @@ import click
 
 from sipxconfig_soap.cli.admin import SUPERADMIN
 from sipxconfig_soap.cli.listings import json_option
-from sipxconfig_soap.cli.output import cell, json_line, warn
+from sipxconfig_soap.cli.output import cell, json_line, progress_bars, warn
 from sipxconfig_soap.logs import escape
 
 if TYPE_CHECKING:
@@ -112,14 +112,10 @@ def _pin(side: str) -> str:
 @contextmanager
 def _progress() -> Iterator[Callable[[], None]]:
     """A count of what was read, on a terminal."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
+    from rich.progress import SpinnerColumn, TextColumn  # noqa: PLC0415
 
-    console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed}"))
-    with Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as progress:
+    with progress_bars(*columns, transient=True) as progress:
         bar = progress.add_task("Entities read:", total=None)
         yield lambda: progress.advance(bar)
 

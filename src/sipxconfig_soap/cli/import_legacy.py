@@ -14,7 +14,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from sipxconfig_soap.cli.database import data_dir_option, explain, load_settings, open_database
-from sipxconfig_soap.cli.output import cell, give_up_output, print_rows, warn
+from sipxconfig_soap.cli.output import cell, give_up_output, print_rows, progress_bars, warn
 from sipxconfig_soap.errors import OutcomeUnknown, Unavailable
 from sipxconfig_soap.logs import escape
 from sipxconfig_soap.setting_values import database_url
@@ -205,14 +205,7 @@ class _Progress:
 
     def track(self, items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
         """The same items, counted."""
-        from rich.console import Console  # noqa: PLC0415 - only where something is shown
-        from rich.progress import Progress  # noqa: PLC0415
-
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            yield from items
-            return
-        with Progress(console=console) as progress:
+        with progress_bars() as progress:
             yield from progress.track(items, total=total, description=what)
 
 

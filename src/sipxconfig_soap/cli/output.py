@@ -16,6 +16,8 @@ from sipxconfig_soap.logs import escape
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from rich.progress import Progress, ProgressColumn
+
 
 def warn(sentence: str) -> None:
     """Say something to the administrator that does not end the command."""
@@ -31,6 +33,31 @@ def give_up_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+def progress_bars(
+    *columns: ProgressColumn, on_stdout: bool = False, transient: bool = False
+) -> Progress:
+    """Bars that show on a terminal how far something is; elsewhere they show nothing.
+
+    Args:
+        columns: what stands in a line, if not the usual.
+        on_stdout: whether they are the output itself.
+        transient: whether they disappear at the end.
+    """
+    from rich.console import Console  # noqa: PLC0415 - only where something is shown
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=not on_stdout)
+    return Progress(
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        transient=transient,
+        # What else is printed must not go through what Ctrl-C may have left half done.
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
 
 
 def cell(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_database
+from sipxconfig_soap.cli.output import progress_bars
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,13 +95,9 @@ def regenerate(group: str | None, every: bool, wait: bool, data_dir: Path | None
 
 def _watch(database: Database, numbers: list[int]) -> None:
     """Show a progress bar until all jobs have ended."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
-
     from sipxconfig_soap.domain import jobs  # noqa: PLC0415
 
-    console = Console()
-    with Progress(console=console, disable=not console.is_terminal) as progress:
+    with progress_bars(on_stdout=True) as progress:
         task = progress.add_task("Writing profiles", total=len(numbers))
         while True:
             with database.engine.connect() as connection:

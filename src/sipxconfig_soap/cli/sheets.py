@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_database
-from sipxconfig_soap.cli.output import warn
+from sipxconfig_soap.cli.output import progress_bars, warn
 from sipxconfig_soap.logs import escape
 
 if TYPE_CHECKING:
@@ -154,11 +154,7 @@ def _import(
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """Progress bars on a terminal; one begins anew with each try."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
+    with progress_bars() as progress:
         bars: dict[str, TaskID] = {}
 
         def begin(what: str, total: int) -> Advance:
