@@ -80,8 +80,8 @@ def plain(value: Any) -> Any:
     """A message as a mapping."""
     if isinstance(value, list):
         return [plain(each) for each in value]
-    if isinstance(value, ComplexModelBase):
-        return {name: plain(getattr(value, name)) for name in fields_of(type(value))}
+    if isinstance(value, SimpleNamespace):
+        return {name: plain(each) for name, each in vars(value).items()}
     return value
 
 

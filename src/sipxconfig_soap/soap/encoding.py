@@ -73,7 +73,7 @@ _MAX_LOOK_UPS = 1_000_000
 
 def is_encoded(body: bytes) -> bool:
     """Whether there may be something to translate in a request."""
-    return any(sign in body for sign in _SIGNS)
+    return any(map(body.__contains__, _SIGNS))
 
 
 def translate(root: _Element, version: SoapVersion, limit: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from spyne.model.complex import ComplexModelBase
@@ -168,19 +169,18 @@ class _Field:
 
 
 class MessageReader:
-    """Reads elements of one complex type into instances of its Spyne class.
+    """Reads elements of one complex type, declared by a Spyne class, into plain objects.
 
-    Every field of the instance is set: None where the element is absent or nil, a list where it
-    may be repeated (with None for a nil member, so that positions are as sent).
+    An object has every field, in the order of the type: None where the element is absent or nil, a
+    list where it may be repeated (with None for a nil member, so that positions are as sent).
     """
 
     def __init__(self, message: type[ComplexModelBase]) -> None:
-        self._message = message
         self._type_name = message.get_type_name()
         self._fields = {
             name: _field(name, kind) for name, kind in message.get_flat_type_info(message).items()
         }
-        self._absent = {name: None for name, field in self._fields.items() if not field.repeated}
+        self._absent = dict.fromkeys(self._fields)
         self._lists = tuple(name for name, field in self._fields.items() if field.repeated)
         self._needed = tuple(name for name, field in self._fields.items() if field.needed)
 
@@ -226,7 +226,7 @@ class MessageReader:
                 where = "" if field.added else prefix + field.name
                 values[field.name] = self._occurrence(field, child, where, problems)
         self._check_needed(values, prefix, problems)
-        return self._message(**values)
+        return SimpleNamespace(**values)
 
     def _check_needed(self, values: dict[str, Any], prefix: str, problems: Problems) -> None:
         missing = [name for name in self._needed if values[name] is None]

@@ -89,23 +89,18 @@ def _member(name: str, kind: Any) -> Callable[[Any], str]:
     """The writer of a member; null is left out, or nil (wire.md §4)."""
     if kind.Attributes.max_occurs > 1:
         return _repeated(name, kind)
-    write = _single(name, kind)
     nil = getattr(kind.Attributes, "nil_when_null", False)
     absent = f'<{name} xsi:nil="true"/>' if nil else ""
-    return lambda value: absent if value is None else write(value)
-
-
-def _single(name: str, kind: Any) -> Callable[[Any], str]:
-    """The writer of an element that stands once."""
     if issubclass(kind, ComplexModelBase):
-        return _complex(name, kind.__orig__ or kind)
+        write = _complex(name, kind.__orig__ or kind)
+        return lambda value: absent if value is None else write(value)
     opening, closing = f"<{name}>", f"</{name}>"
     if issubclass(kind, Boolean):
         true, false = f"{opening}true{closing}", f"{opening}false{closing}"
-        return lambda value: true if value else false
+        return lambda value: absent if value is None else true if value else false
     if issubclass(kind, Integer32):
-        return lambda value: f"{opening}{value}{closing}"
-    return lambda value: f"{opening}{escape(value)}{closing}"
+        return lambda value: absent if value is None else f"{opening}{value}{closing}"
+    return lambda value: absent if value is None else f"{opening}{escape(value)}{closing}"
 
 
 def _repeated(name: str, kind: Any) -> Callable[[Any], str]:
