@@ -267,7 +267,7 @@ def test_names_are_escaped_where_the_terminal_has_no_letters_for_them(
     old = make_legacy()
     old.user("Jürg Δοκιμή")
     cli.environ |= {"PYTHONIOENCODING": "iso-8859-1"}
-    code, said, errors = cli.run("import-legacy", old.url)
+    code, said, errors = cli.process("import-legacy", old.url)
     assert code == 0, errors
     assert r"J\udcfcrg \u0394\u03bf" in said.encode("ascii", "backslashreplace").decode()
 

@@ -58,10 +58,11 @@ def test_ctrl_c_while_pins_are_hashed(command: Sheets, system: System) -> None:
 
 def test_standard_input_and_output(command: Sheets, system: System) -> None:
     text = f"{USERS_HEAD}\n201,1,,,Zo\xeb\n"
-    said = command.cli.ok("users", "import", "--apply", "-", stdin=text)
-    assert said == "Done; added: 1, changed: 0, unchanged: 0.\n"
+    said = command.cli.process("users", "import", "--apply", "-", stdin=text)
+    assert said == (0, "Done; added: 1, changed: 0, unchanged: 0.\n", "")
     assert system.user("201")["firstName"] == "Zo\xeb"
-    written = command.cli.ok("users", "export", "-")
+    code, written, errors = command.cli.process("users", "export", "-")
+    assert (code, errors) == (0, "")
     command.export()
     assert written == command.path.read_text("utf-8")
 
