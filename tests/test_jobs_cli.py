@@ -103,21 +103,19 @@ def test_every_job_is_an_object_with_these_fields(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("with_jobs")
-@pytest.mark.parametrize(
-    ("options", "serials"),
-    [
-        (("--state", "failed"), [BAD]),
-        (("--state", "done"), [MAC]),
-        (("--serial", MAC), [MAC]),
-        (("--serial", "00:04:F2:AA:BB:CC"), [MAC]),
-        (("--serial", "none"), []),
-        (("--serial", MAC, "--state", "failed"), []),
-        (("--since", "1h"), [MAC, BAD, OTHER]),
-        (("--since", "2999-01-01"), []),
-    ],
-)
-def test_filters(cli: Cli, options: tuple[str, ...], serials: list[str]) -> None:
-    assert [job["serial"] for job in listed(cli, *options)] == serials
+def test_filters(cli: Cli) -> None:
+    expected = {
+        ("--state", "failed"): [BAD],
+        ("--state", "done"): [MAC],
+        ("--serial", MAC): [MAC],
+        ("--serial", "00:04:F2:AA:BB:CC"): [MAC],
+        ("--serial", "none"): [],
+        ("--serial", MAC, "--state", "failed"): [],
+        ("--since", "1h"): [MAC, BAD, OTHER],
+        ("--since", "2999-01-01"): [],
+    }
+    found = {options: [job["serial"] for job in listed(cli, *options)] for options in expected}
+    assert found == expected
 
 
 @pytest.mark.usefixtures("with_jobs")

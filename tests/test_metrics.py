@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sipxconfig_soap import metrics
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.jobs import metrics as of_jobs
+from sipxconfig_soap.management import Watch, serving
 from sipxconfig_soap.scrape import exposition
 from tests.support.client import ADMINISTRATOR
 from tests.support.soap import children, envelope
@@ -162,9 +163,9 @@ def test_the_files_of_the_counters_go_with_the_server(run_server: Run, tmp_path:
     assert not list(tmp_path.glob("sipxconfig-soap-metrics-*"))
 
 
-def test_head_and_other_methods(run_server: Run) -> None:
-    with run_server(**ON) as server:
-        (url,) = re.findall(r"Management: (\S+)", "".join(server.output))
+def test_head_and_other_methods(tmp_path: Path, database: Database) -> None:
+    watch = Watch(lambda: (200, "ready"), exposition(str(tmp_path), database))
+    with serving(("127.0.0.1", 0), watch) as url:
         head = requests.head(f"{url}/metrics", timeout=30)
         assert (head.status_code, head.content) == (200, b"")
         for path in ("/metrics", "/healthz"):
