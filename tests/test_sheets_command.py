@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cli import WAIT_SECONDS, Cli
+from tests.support.cli import HEARS_CTRL_C, WAIT_SECONDS, Cli
 from tests.support.sheets import USERS_HEAD, Sheets
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ def test_ctrl_c_while_pins_are_hashed(command: Sheets, system: System) -> None:
     before = system.dump()
     path = command.write(*(f"{10_000 + number},{number}" for number in range(20_000)))
     main, terminal = pty.openpty()
-    # A shell has its background jobs ignore Ctrl-C.
-    heard = ("env", "--default-signal=INT")
     with command.cli.popen(
-        "users", "import", "--apply", path, before=heard, stderr=terminal
+        "users", "import", "--apply", path, before=HEARS_CTRL_C, stderr=terminal
     ) as process:
         os.close(terminal)
         shown = b""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 60
 ALWAYS_PROCESSES = ("serve", "worker")
 
+HEARS_CTRL_C = ("env", "--default-signal=INT")
+"""What to put before a command that is interrupted: a shell has its background jobs ignore that."""
+
 
 class Cli:
     """Runs the command with nothing but the given settings.
