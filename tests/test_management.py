@@ -317,6 +317,7 @@ def test_serve_knows_whether_a_worker_runs_beside_it(
     environment = {
         "SIPXCONFIG_DATABASE_URL": database_url,
         "SIPXCONFIG_PROFILE_ROOT": str(tmp_path / "taken"),
+        "SIPXCONFIG_WORKERS": "1",
     }
     with serve(tmp_path, environment, *option) as server:
         assert get(server.url, "/readyz")[0] == status
