@@ -80,15 +80,23 @@ def test_set_pin_refuses(own: Cli, arguments: list[str], stdin: str, sentence: s
     assert pin_is(own, "superadmin", "first")
 
 
+NO_TEXT = (1, "", "Error: What was given is no text in UTF-8.\n")
+
+
 @pytest.mark.parametrize(
     "arguments", [("admin", "set-pin", "--stdin"), ("admin", "create", "--stdin", "201")]
 )
-def test_bytes_that_are_no_text_are_one_sentence(own: Cli, arguments: tuple[str, ...]) -> None:
-    sentence = "What was given is no text in UTF-8."
-    assert own.fails(*arguments, stdin=os.fsdecode(b"1\xff\n")) == sentence
-    assert own.fails("profile", os.fsdecode(b"\xff")) == sentence
+def test_input_that_is_no_text_is_one_sentence(own: Cli, arguments: tuple[str, ...]) -> None:
+    assert own.process(*arguments, stdin=os.fsdecode(b"1\xff\n")) == NO_TEXT
+
+
+def test_arguments_and_settings_that_are_no_text_are_one_sentence(own: Cli) -> None:
+    assert own.process("profile", os.fsdecode(b"\xff")) == NO_TEXT
     own.environ["SIPXCONFIG_ADMIN_PIN"] = os.fsdecode(b"\xff")
-    assert own.fails("migrate").endswith("is not shown here: it must be a text in UTF-8.")
+    code, output, errors = own.process("migrate")
+    assert (code, output) == (1, "")
+    (line,) = errors.splitlines()
+    assert line.endswith("is not shown here: it must be a text in UTF-8.")
 
 
 def test_set_pin_asks_on_a_terminal_without_echo(own: Cli) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from tests.support.cli import WAIT_SECONDS, Cli, Server, execute
+from tests.support.cli import WAIT_SECONDS, Cli, Processes, Server, execute
 
 if TYPE_CHECKING:
     from sipxconfig_soap.embedded import EmbeddedPostgres
@@ -42,7 +42,8 @@ def postmaster(cli: Cli) -> Path:
     return Path(cli.environ["SIPXCONFIG_DATA_DIR"]) / "postgresql/postmaster.pid"
 
 
-def test_doctor_only_looks(cli: Cli, tmp_path: Path) -> None:
+def test_doctor_only_looks(tmp_path: Path) -> None:
+    cli = Processes(tmp_path)
     tmp_path.chmod(0o711)
     assert cli.run("migrate")[0] == 0
     data = postmaster(cli).parent

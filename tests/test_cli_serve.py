@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cli import WAIT_SECONDS, Cli, Server
+from tests.support.cli import WAIT_SECONDS, Cli, Processes, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command, each in a process: those that run share the embedded PostgreSQL."""
+    return Processes(tmp_path)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from tests.support.cli import WAIT_SECONDS, Cli, Server
+from tests.support.cli import WAIT_SECONDS, Cli, Processes, Server
 from tests.support.isolated import STRANGER, by_stranger, mounted, needs_mounts, needs_root
 from tests.support.worker import wait_for
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from sipxconfig_soap.embedded import EmbeddedPostgres
 
 WAITING = "waiting for the database"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Processes(tmp_path)
 
 
 # -- a database that comes late ------------------------------------------------------------------
@@ -177,7 +182,7 @@ def test_a_stranger_can_run_everything(homeless: Cli, open_directory: Path) -> N
 # -- nothing temporary can be written ------------------------------------------------------------
 
 
-class Confined(Cli):
+class Confined(Processes):
     """The command where all directories for temporary files are closed."""
 
     def __init__(self, home: Path, *more: str) -> None:

@@ -367,7 +367,7 @@ def test_a_long_answer_is_read_in_bounded_memory() -> None:
     head, tail = listing("UserService", "|").split(b"|")
 
     class Long(io.RawIOBase):
-        pieces = iter([head, *[user * 10] * 3_000, tail])
+        pieces = iter([head, *[user * 10] * 1_500, tail])
 
         def read(self, _size: int = -1) -> bytes:
             return next(self.pieces, b"")
@@ -375,6 +375,6 @@ def test_a_long_answer_is_read_in_bounded_memory() -> None:
     process = psutil.Process()
     before = process.memory_info().rss
     assert (
-        sum(1 for _ in _entities(Long(), "users")) == 30_000
-    )  # 70 MB of text, several times that as a tree
+        sum(1 for _ in _entities(Long(), "users")) == 15_000
+    )  # 35 MB of text, several times that as a tree
     assert process.memory_info().rss - before < 30_000_000

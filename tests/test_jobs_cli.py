@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sipxconfig_soap.settings import Settings
+from tests.support import in_process
 from tests.support.cli import Cli
 from tests.support.system import MAC, System
 from tests.support.worker import LIMIT, all_jobs, ended, wait_for, working
@@ -102,21 +103,19 @@ def test_every_job_is_an_object_with_these_fields(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("with_jobs")
-@pytest.mark.parametrize(
-    ("options", "serials"),
-    [
-        (("--state", "failed"), [BAD]),
-        (("--state", "done"), [MAC]),
-        (("--serial", MAC), [MAC]),
-        (("--serial", "00:04:F2:AA:BB:CC"), [MAC]),
-        (("--serial", "none"), []),
-        (("--serial", MAC, "--state", "failed"), []),
-        (("--since", "1h"), [MAC, BAD, OTHER]),
-        (("--since", "2999-01-01"), []),
-    ],
-)
-def test_filters(cli: Cli, options: tuple[str, ...], serials: list[str]) -> None:
-    assert [job["serial"] for job in listed(cli, *options)] == serials
+def test_filters(cli: Cli) -> None:
+    expected = {
+        ("--state", "failed"): [BAD],
+        ("--state", "done"): [MAC],
+        ("--serial", MAC): [MAC],
+        ("--serial", "00:04:F2:AA:BB:CC"): [MAC],
+        ("--serial", "none"): [],
+        ("--serial", MAC, "--state", "failed"): [],
+        ("--since", "1h"): [MAC, BAD, OTHER],
+        ("--since", "2999-01-01"): [],
+    }
+    found = {options: [job["serial"] for job in listed(cli, *options)] for options in expected}
+    assert found == expected
 
 
 @pytest.mark.usefixtures("with_jobs")
@@ -207,13 +206,6 @@ def test_purge(with_jobs: System, cli: Cli) -> None:
 # -- profile -------------------------------------------------------------------------------------
 
 
-def output_of(cli: Cli, *arguments: str) -> bytes:
-    process = cli.popen(*arguments)
-    assert process.stdout is not None
-    with process:
-        return process.stdout.buffer.read()
-
-
 def test_profile_prints_what_is_written(with_jobs: System, cli: Cli, tmp_path: Path) -> None:
     root = tmp_path / "data" / "profiles"
     cli.environ["SIPXCONFIG_DOMAIN"] = "example.org"
@@ -222,10 +214,17 @@ def test_profile_prints_what_is_written(with_jobs: System, cli: Cli, tmp_path: P
     with working(cli.environ["SIPXCONFIG_DATABASE_URL"], settings):
         ended(with_jobs.database.engine)
     lines, application = f"{MAC}-sipx-phone.cfg", f"{MAC}.cfg"
-    assert output_of(cli, "profile", MAC) == (root / lines).read_bytes()
-    assert output_of(cli, "profile", "00-04-F2-AA-BB-CC") == (root / lines).read_bytes()
-    for name in (lines, application):
-        assert output_of(cli, "profile", MAC, "--file", name) == (root / name).read_bytes()
+    process = cli.popen("profile", MAC)
+    assert process.stdout is not None
+    with process:
+        assert process.stdout.buffer.read() == (root / lines).read_bytes()
+    for arguments, name in (
+        (["00-04-F2-AA-BB-CC"], lines),
+        ([MAC, "--file", lines], lines),
+        ([MAC, "--file", application], application),
+    ):
+        written = (root / name).read_bytes()
+        assert in_process.run(cli.environ, ["profile", *arguments]) == (0, written, b"")
 
 
 def test_profiles_that_are_not(system: System, cli: Cli) -> None:
@@ -252,8 +251,8 @@ def test_profiles_of_a_group(system: System, cli: Cli, work: Work) -> None:
 
 
 def test_a_failure_is_told(system: System, cli: Cli, work: Work) -> None:
-    with work():
-        code, output, errors = cli.run("profiles", "regenerate", "--all")
+    with work():  # whose log would be among the errors
+        code, output, errors = cli.process("profiles", "regenerate", "--all")
     assert output == "Phones whose profiles are queued: 3.\nJobs done: 2, failed: 1.\n"
     assert (code, errors) == (1, "Error: sipxconfig-soap jobs --state failed tells why.\n")
     assert len(all_jobs(system.database.engine)) == 3

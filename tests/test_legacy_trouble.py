@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 import sqlalchemy as sa
 
-from tests.support.cli import WAIT_SECONDS, Cli
+from tests.support.cli import HEARS_CTRL_C, WAIT_SECONDS, Cli
 from tests.support.imports import Importer, command
 from tests.support.legacy import LAST_TOKENS
 from tests.support.proxy import Cut, Proxy, cutting_proxy
@@ -154,7 +154,7 @@ def test_an_import_that_is_stopped_changes_nothing(
     before, file = system.dump(), tmp_path / "report.json"
     pipe = subprocess.PIPE
     arguments = ("import-legacy", old.url, "--apply", "--report", str(file))
-    with Hold(old) as hold, cli.popen(*arguments, stderr=pipe) as process:
+    with Hold(old) as hold, cli.popen(*arguments, before=HEARS_CTRL_C, stderr=pipe) as process:
         hold.wait_for(process)
         process.send_signal(how)
         hold.cancel()
@@ -267,7 +267,7 @@ def test_names_are_escaped_where_the_terminal_has_no_letters_for_them(
     old = make_legacy()
     old.user("Jürg Δοκιμή")
     cli.environ |= {"PYTHONIOENCODING": "iso-8859-1"}
-    code, said, errors = cli.run("import-legacy", old.url)
+    code, said, errors = cli.process("import-legacy", old.url)
     assert code == 0, errors
     assert r"J\udcfcrg \u0394\u03bf" in said.encode("ascii", "backslashreplace").decode()
 

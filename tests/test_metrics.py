@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sipxconfig_soap import metrics
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.jobs import metrics as of_jobs
+from sipxconfig_soap.management import Watch, serving
 from sipxconfig_soap.scrape import exposition
 from tests.support.client import ADMINISTRATOR
 from tests.support.soap import children, envelope
@@ -112,7 +113,7 @@ def test_requests_of_all_processes_are_counted_by_service_operation_and_outcome(
 
 
 def test_jobs_are_counted_by_the_worker_beside_and_as_they_stand(run_server: Run) -> None:
-    with run_server(**ON) as server:
+    with run_server(**ON, SIPXCONFIG_WORKERS="1") as server:
         for serial, model in (("p1", "bria"), ("0004f2000001", "polycom331")):
             phone = {"serialNumber": serial, "modelId": model}
             assert send(server, "PhoneService", "AddPhone", phone=phone) == 200
@@ -153,7 +154,7 @@ def test_a_process_that_ends_holds_no_connection_and_its_requests_stay_counted(
 
 
 def test_the_files_of_the_counters_go_with_the_server(run_server: Run, tmp_path: Path) -> None:
-    with run_server(**ON, TMPDIR=str(tmp_path)) as server:
+    with run_server(**ON, SIPXCONFIG_WORKERS="1", TMPDIR=str(tmp_path)) as server:
         Page(server)
         assert list(tmp_path.glob("sipxconfig-soap-metrics-*"))
         server.process.send_signal(signal.SIGHUP)
@@ -162,9 +163,9 @@ def test_the_files_of_the_counters_go_with_the_server(run_server: Run, tmp_path:
     assert not list(tmp_path.glob("sipxconfig-soap-metrics-*"))
 
 
-def test_head_and_other_methods(run_server: Run) -> None:
-    with run_server(**ON) as server:
-        (url,) = re.findall(r"Management: (\S+)", "".join(server.output))
+def test_head_and_other_methods(tmp_path: Path, database: Database) -> None:
+    watch = Watch(lambda: (200, "ready"), exposition(str(tmp_path), database))
+    with serving(("127.0.0.1", 0), watch) as url:
         head = requests.head(f"{url}/metrics", timeout=30)
         assert (head.status_code, head.content) == (200, b"")
         for path in ("/metrics", "/healthz"):
@@ -173,7 +174,7 @@ def test_head_and_other_methods(run_server: Run) -> None:
 
 
 def test_without_the_setting_there_is_nothing_to_read(run_server: Run) -> None:
-    with run_server() as server:
+    with run_server(SIPXCONFIG_WORKERS="1") as server:
         assert requests.get(f"{server.url}/metrics", timeout=30).status_code == 404
         assert "Management:" not in "".join(server.output)
 

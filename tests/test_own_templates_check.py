@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +13,9 @@ import pytest
 from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.provisioning.profiles import Unreadable
 from sipxconfig_soap.provisioning.profiles.own_check import errors, strays
+from tests.support.cli import Cli
 from tests.support.system import MAC, System
 from tests.support.templates import write
-from tests.support.worker import own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,28 +127,21 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
 # -- the command -----------------------------------------------------------------------------------
 
 
-def run(
-    directory: Path, url: str, templates: Path | None, *arguments: str
-) -> subprocess.CompletedProcess[str]:
+def run(directory: Path, url: str, templates: Path | None, *arguments: str) -> tuple[int, str, str]:
     """Run a command with own templates."""
-    environment = {"SIPXCONFIG_DATABASE_URL": url}
+    cli = Cli(directory)
+    cli.environ["SIPXCONFIG_DATABASE_URL"] = url
     if templates is not None:
-        environment["SIPXCONFIG_PROFILE_TEMPLATES"] = str(templates)
-    return subprocess.run(
-        [sys.executable, "-m", "sipxconfig_soap", *arguments],
-        env=own_environment(directory, environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        cli.environ["SIPXCONFIG_PROFILE_TEMPLATES"] = str(templates)
+    return cli.run(*arguments)
 
 
 def doctor(directory: Path, url: str, templates: Path | None) -> tuple[int, list[list[str]]]:
     """The exit code of doctor, and what it says of templates: verdicts and sentences."""
-    ran = run(directory, url, templates, "doctor")
-    assert ran.stderr == ""
-    lines = [line.split(maxsplit=2) for line in ran.stdout.splitlines()]
-    return ran.returncode, [[line[0], line[2]] for line in lines if line[1] == "templates"]
+    code, output, errors = run(directory, url, templates, "doctor")
+    assert errors == ""
+    lines = [line.split(maxsplit=2) for line in output.splitlines()]
+    return code, [[line[0], line[2]] for line in lines if line[1] == "templates"]
 
 
 def test_doctor_compiles_them_without_a_database(tmp_path: Path) -> None:
@@ -199,7 +190,6 @@ def test_the_command_profile_shows_what_would_be_written(
             shutil.rmtree(templates)
         else:
             write(templates, "group/Top.j2", text)
-        ran = run(tmp_path, database_url, templates, "profile", MAC)
-        assert (ran.returncode, ran.stdout) == (int(bool(sentence)), output)
         error = f"Error: The profile cannot be written: {sentence}\n" if sentence else ""
-        assert ran.stderr == error
+        found = run(tmp_path, database_url, templates, "profile", MAC)
+        assert found == (int(bool(sentence)), output, error)

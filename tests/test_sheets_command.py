@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cli import WAIT_SECONDS, Cli
+from tests.support.cli import HEARS_CTRL_C, WAIT_SECONDS, Cli
 from tests.support.sheets import USERS_HEAD, Sheets
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ def test_ctrl_c_while_pins_are_hashed(command: Sheets, system: System) -> None:
     before = system.dump()
     path = command.write(*(f"{10_000 + number},{number}" for number in range(20_000)))
     main, terminal = pty.openpty()
-    # A shell has its background jobs ignore Ctrl-C.
-    heard = ("env", "--default-signal=INT")
     with command.cli.popen(
-        "users", "import", "--apply", path, before=heard, stderr=terminal
+        "users", "import", "--apply", path, before=HEARS_CTRL_C, stderr=terminal
     ) as process:
         os.close(terminal)
         shown = b""
@@ -58,10 +56,11 @@ def test_ctrl_c_while_pins_are_hashed(command: Sheets, system: System) -> None:
 
 def test_standard_input_and_output(command: Sheets, system: System) -> None:
     text = f"{USERS_HEAD}\n201,1,,,Zo\xeb\n"
-    said = command.cli.ok("users", "import", "--apply", "-", stdin=text)
-    assert said == "Done; added: 1, changed: 0, unchanged: 0.\n"
+    said = command.cli.process("users", "import", "--apply", "-", stdin=text)
+    assert said == (0, "Done; added: 1, changed: 0, unchanged: 0.\n", "")
     assert system.user("201")["firstName"] == "Zo\xeb"
-    written = command.cli.ok("users", "export", "-")
+    code, written, errors = command.cli.process("users", "export", "-")
+    assert (code, errors) == (0, "")
     command.export()
     assert written == command.path.read_text("utf-8")
 

@@ -58,6 +58,8 @@ Else they would wait too, and take all threads when the server answers nobody.
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
+    # A client that finds the queue full tries again after a second at the earliest.
+    request_queue_size = MOST_THREADS
 
     def __init__(self, address: tuple[str, int], application: WSGIApplication) -> None:
         if ":" in address[0]:

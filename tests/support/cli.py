@@ -1,4 +1,4 @@
-"""The command in a process of its own, as an administrator runs it."""
+"""The command, as an administrator runs it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,29 @@ from urllib.error import HTTPError
 
 import sqlalchemy as sa
 
+from tests.support import in_process
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WAIT_SECONDS = 60
+ALWAYS_PROCESSES = ("serve", "worker")
+
+HEARS_CTRL_C = ("env", "--default-signal=INT")
+"""What to put before a command that is interrupted: a shell has its background jobs ignore that."""
 
 
 class Cli:
-    """Runs the command in a process of its own, with nothing but the given settings."""
+    """Runs the command with nothing but the given settings.
+
+    It runs in the process of the tests as a rule: to start Python and load all modules takes far
+    more time than most commands do. `process` and `popen` start one, for tests in which it matters:
+    of signals, of closed or full streams, terminals and encodings, of other users, and of the
+    embedded PostgreSQL, whose lock belongs to a process. ``serve`` and ``worker`` always have one,
+    since they would take this process over.
+
+    PINs that are hashed in this process cost little (see ``cheap_pins``).
+    """
 
     def __init__(self, home: Path) -> None:
         # PYTHON…, too: output is buffered for users, whatever it is here.
@@ -48,13 +63,22 @@ class Cli:
             **more,
         )
 
-    def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        """The exit code, the output and the error output."""
+    def process(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        """The same as `run`, in a process of its own."""
         pipe = subprocess.PIPE
         with self.popen(*arguments, stdin=pipe, stderr=pipe) as process:
             output, errors = process.communicate(stdin, WAIT_SECONDS)
         assert "Traceback" not in errors
         return process.returncode, output, errors
+
+    def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        """The exit code, the output and the error output."""
+        if arguments[0] in ALWAYS_PROCESSES:
+            return self.process(*arguments, stdin=stdin)
+        code, *written = in_process.run(self.environ, arguments, stdin)
+        output, errors = map(_text, written)
+        assert "Traceback" not in errors
+        return code, output, errors
 
     def ok(self, *arguments: str, stdin: str = "") -> str:
         code, output, errors = self.run(*arguments, stdin=stdin)
@@ -68,6 +92,19 @@ class Cli:
         (line,) = errors.splitlines()
         assert line.startswith("Error: ")
         return line.removeprefix("Error: ")
+
+
+def _text(written: bytes) -> str:
+    """What a pipe in text mode makes of bytes."""
+    text = written.decode(errors="surrogateescape")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Processes(Cli):
+    """Runs each command in a process of its own."""
+
+    def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        return self.process(*arguments, stdin=stdin)
 
 
 def execute(url: str, statement: str, **values: object) -> None:

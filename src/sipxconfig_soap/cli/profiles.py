@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+import sqlalchemy as sa
 
 from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_database
 from sipxconfig_soap.cli.output import progress_bars
@@ -59,26 +60,16 @@ def profiles() -> None:
 @data_dir_option
 def regenerate(group: str | None, every: bool, wait: bool, data_dir: Path | None) -> None:
     """Queue new profiles, and show how far a worker has got with them."""
-    import sqlalchemy as sa  # noqa: PLC0415 - with the tables
-
-    from sipxconfig_soap.domain import audit, jobs  # noqa: PLC0415
-    from sipxconfig_soap.domain.grouping import PHONE_GROUPS  # noqa: PLC0415
+    from sipxconfig_soap.domain import audit, jobs  # noqa: PLC0415 - loads the tables
     from sipxconfig_soap.domain.phone_tables import phones, queue_jobs  # noqa: PLC0415
     from sipxconfig_soap.values import trim  # noqa: PLC0415
 
     if every == (group is not None):
         raise click.UsageError("Name either --all or --group NAME.")
     settings = load_settings(data_dir=data_dir)
-    names = PHONE_GROUPS.groups.c.name
-    named = sa.select(names).where(names == sa.bindparam("name"))
-    where: sa.ColumnElement[bool] = sa.true()
-    if group is not None:
-        in_group = PHONE_GROUPS.in_group(phones.c.id)
-        where = in_group.condition.params(in_group.parameters(group))
 
     def queue(connection: sa.Connection) -> tuple[list[int], Receipt | None]:
-        if group is not None and connection.execute(named, {"name": trim(group)}).first() is None:
-            raise click.ClickException(f"There is no group of phones called {group!r}.")
+        where = sa.true() if group is None else _in_group(connection, group)
         queue_jobs(connection, jobs.PROFILES, where)
         queued = jobs.waiting(connection, jobs.PROFILES, sa.select(phones.c.id).where(where))
         if not queued:
@@ -91,6 +82,23 @@ def regenerate(group: str | None, every: bool, wait: bool, data_dir: Path | None
         click.echo(f"Phones whose profiles are queued: {len(numbers)}.")
         if wait and numbers:
             _watch(database, numbers)
+
+
+def _in_group(connection: sa.Connection, name: str) -> sa.ColumnElement[bool]:
+    """The condition that a phone is in the group of this name.
+
+    Raises:
+        click.ClickException: there is no such group.
+    """
+    from sipxconfig_soap.domain.grouping import PHONE_GROUPS  # noqa: PLC0415 - loads the tables
+    from sipxconfig_soap.domain.phone_tables import phones  # noqa: PLC0415
+    from sipxconfig_soap.values import trim  # noqa: PLC0415
+
+    groups, members = PHONE_GROUPS.groups, PHONE_GROUPS.members
+    found = connection.scalar(sa.select(groups.c.id).where(groups.c.name == trim(name)))
+    if found is None:
+        raise click.ClickException(f"There is no group of phones called {name!r}.")
+    return phones.c.id.in_(sa.select(members.c.entity_id).where(members.c.group_id == found))
 
 
 def _watch(database: Database, numbers: list[int]) -> None:
