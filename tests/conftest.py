@@ -256,15 +256,18 @@ def run_server(
     server_url: str,
     tmp_path: Path,
 ) -> Callable[..., AbstractContextManager[RunningServer]]:
-    """Starts a server on a free port, on the test's database, as an administrator would."""
+    """Starts a server on a free port, on the test's database, as an administrator would.
 
-    def run(**environment: str) -> AbstractContextManager[RunningServer]:
+    Without a worker beside it, unless the test asks for one.
+    """
+
+    def run(*, worker: bool = False, **environment: str) -> AbstractContextManager[RunningServer]:
         own = {
             "SIPXCONFIG_DATABASE_URL": server_url,
             "SIPXCONFIG_TEST_SERVICE": "true",
             "SIPXCONFIG_PREPARE_STATEMENTS": str(PREPARE_STATEMENTS).lower(),
         }
-        return serve(tmp_path, own | environment)
+        return serve(tmp_path, own | environment, *([] if worker else ["--no-worker"]))
 
     return run
 

@@ -323,7 +323,7 @@ def system(soap: Soap, database: Database) -> System:
 def test_the_server_has_a_worker_that_is_started_again(
     system: System, run_server: Callable[..., AbstractContextManager[RunningServer]], root: Path
 ) -> None:
-    with run_server(SIPXCONFIG_PROFILE_ROOT=str(root)) as server:
+    with run_server(worker=True, SIPXCONFIG_PROFILE_ROOT=str(root)) as server:
         first = worker_of(server)
         system.manage_phone(generateProfiles=True)
         assert states(system.database.engine) == {"done"}
@@ -349,7 +349,7 @@ def refuses(address: tuple[str, int]) -> bool:
 def test_clients_are_refused_though_a_worker_takes_its_time_to_end(
     run_server: Callable[..., AbstractContextManager[RunningServer]],
 ) -> None:
-    with run_server() as server:
+    with run_server(worker=True) as server:
         first = worker_of(server)
         # Another one is started when the server listens already.
         first.kill()
@@ -369,7 +369,7 @@ def test_clients_are_refused_though_a_worker_takes_its_time_to_end(
 def test_the_worker_ends_when_its_server_is_killed(
     system: System, run_server: Callable[..., AbstractContextManager[RunningServer]], root: Path
 ) -> None:
-    with run_server(SIPXCONFIG_PROFILE_ROOT=str(root)) as server:
+    with run_server(worker=True, SIPXCONFIG_PROFILE_ROOT=str(root)) as server:
         worker = worker_of(server)
         system.manage_phone(generateProfiles=True)
         assert states(system.database.engine) == {"done"}
