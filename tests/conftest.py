@@ -6,6 +6,7 @@ a parallel run has a database of its own in it, emptied before every test.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
@@ -319,13 +320,20 @@ def embedded_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], 
 
     To make one anew takes initdb a second and a half each time.
     """
-    made = tmp_path_factory.mktemp("embedded") / "data"
-    with EmbeddedPostgres(made, durable=False) as running:
-        engine = sa.create_engine(running.url())
-        schema.upgrade(engine)
-        with engine.begin() as connection:
-            accounts.bootstrap(connection, admin_pin=PIN)
-        engine.dispose()
+    base = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
+    made, complete = base / "embedded", base / "embedded.complete"
+    with (base / "embedded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            with EmbeddedPostgres(made, durable=False) as running:
+                engine = sa.create_engine(running.url())
+                schema.upgrade(engine)
+                with engine.begin() as connection:
+                    accounts.bootstrap(connection, admin_pin=PIN)
+                engine.dispose()
+            complete.touch()
 
     def put(target: Path) -> None:
         subprocess.run(["cp", "-a", made, target], check=True)
