@@ -58,6 +58,8 @@ Else they would wait too, and take all threads when the server answers nobody.
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
+    # The system drops who is beyond the usual 5 at one moment; they try again after a second.
+    request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], application: WSGIApplication) -> None:
         if ":" in address[0]:
