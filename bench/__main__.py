@@ -40,7 +40,13 @@ def _number(name: str, default: int, text: str, least: int = 1) -> Any:
 @_number("--users", 10_000, "Users that are stored.", FEW)
 @_number("--longest", 100_000, "Users of the longest list.", FEW)
 @_number("--rounds", 5, "How often every side is measured.")
-@_number("--seconds", 2, "Length of every load.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=2,
+    show_default=True,
+    help="Length of every load; wrk knows whole seconds only.",
+)
 @click.option(
     "--connections",
     type=click.IntRange(min=1),
@@ -70,7 +76,8 @@ def main(*, short: bool, as_floor: bool, **chosen: Any) -> None:
     client = "wrk" if shutil.which("wrk") else "our own client, which takes a part of the time"
     click.echo(
         f"{os.cpu_count()} processors, Python {platform.python_version()}, load by {client}; "
-        f"{chosen['users']:,} users stored, {chosen['rounds']} rounds of {chosen['seconds']} s\n\n"
+        f"{chosen['users']:,} users stored, "
+        f"{chosen['rounds']} rounds of {chosen['seconds']:g} s\n\n"
         f"{_LEGEND}\n{_HEADING}"
     )
     with tempfile.TemporaryDirectory(prefix="bench-") as name:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import math
 import shutil
 import subprocess
 import tempfile
@@ -104,7 +105,7 @@ def by_threads(host: str, request: Request, connections: int, seconds: float, in
     return Load(len(first_bytes), time.perf_counter() - begin, first_bytes=first_bytes)
 
 
-def press(host: str, request: Request, connections: int, seconds: int, index: int) -> Load:
+def press(host: str, request: Request, connections: int, seconds: float, index: int) -> Load:
     """The same by wrk, if it is there."""
     program = shutil.which("wrk")
     if program is None:
@@ -117,7 +118,14 @@ def press(host: str, request: Request, connections: int, seconds: int, index: in
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_WRK_SCRIPT % (_lua(before), _lua(after), *numbers))
         script.flush()
-        options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s", "-s", script.name]
+        options = [
+            "-t1",
+            f"-c{connections}",
+            f"-d{math.ceil(seconds)}s",
+            "--timeout=60s",
+            "-s",
+            script.name,
+        ]
         command = [program, *options, f"http://{host}/"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     load = Load(**json.loads(done.stdout.rpartition("OUTCOME ")[2]))

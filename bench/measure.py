@@ -82,7 +82,7 @@ class Measuring:
     users: int
     longest: int  # Users of the longest list.
     rounds: int
-    seconds: int  # Of every load.
+    seconds: float  # Of every load.
     connections: Sequence[int]
     growth: bool = False
     beside: Path | None = None  # Another checkout.

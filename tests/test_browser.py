@@ -44,21 +44,34 @@ def system(soap: Soap, database: Database) -> System:
     return system
 
 
-@pytest.fixture
-def server(system: System, server_url: str, tmp_path: Path) -> Iterator[RunningServer]:  # noqa: ARG001
+@pytest.fixture(scope="module")
+def server(
+    restore: str,  # noqa: ARG001 - has the database as a new system has it
+    server_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RunningServer]:
     """A server of two processes without a worker, so that jobs stay as they are."""
     environment = {
         "SIPXCONFIG_DATABASE_URL": server_url,
         "SIPXCONFIG_PREPARE_STATEMENTS": str(PREPARE_STATEMENTS).lower(),
     }
-    with serve(tmp_path, environment, "--no-worker") as running:
+    with serve(tmp_path_factory.mktemp("server"), environment, "--no-worker") as running:
         yield running
 
 
+@pytest.fixture(scope="module")
+def opened(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(server.url, tmp_path_factory.mktemp("desk")) as window:
+        yield window
+
+
 @pytest.fixture
-def window(server: RunningServer, tmp_path: Path) -> Iterator[Browser]:
-    with browser(server.url, tmp_path) as opened:
-        yield opened
+def window(opened: Browser, system: System) -> Browser:
+    """A window at a desk, of a browser that other tests have used too."""
+    assert system
+    # What it says of pages of the tests before.
+    opened.complaints()
+    return opened
 
 
 def test_finding_a_user(window: Browser) -> None:

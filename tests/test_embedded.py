@@ -27,7 +27,7 @@ from tests.support.logs import events
 from tests.support.worker import LIMIT, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 KEEPER = "keeper of PostgreSQL"
 """The name of the thread that looks after the server."""
@@ -50,6 +50,13 @@ def data_dir() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="sx-"))
     yield directory / "data"
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def made(data_dir: Path, embedded_data: Callable[[Path], None]) -> Path:
+    """The same with data in it."""
+    embedded_data(data_dir)
+    return data_dir
 
 
 def query(url: str, statement: str) -> Any:
@@ -87,25 +94,25 @@ def test_only_the_owner_can_reach_data_and_socket(data_dir: Path) -> None:
         assert stat.S_IMODE((cluster / ".s.PGSQL.5432").stat().st_mode) == 0o700
 
 
-def test_durability_is_given_up_on_request_only(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir, durable=False) as server:
+def test_durability_is_given_up_on_request_only(made: Path) -> None:
+    with EmbeddedPostgres(made, durable=False) as server:
         assert query(server.url(), "SHOW fsync") == "off"
-    with EmbeddedPostgres(data_dir) as server:
+    with EmbeddedPostgres(made) as server:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert query(server.url(), f"SHOW {name}") == "on"
 
 
-def test_the_server_has_as_many_connections_as_asked_for(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir, durable=False, connections=123) as server:
+def test_the_server_has_as_many_connections_as_asked_for(made: Path) -> None:
+    with EmbeddedPostgres(made, durable=False, connections=123) as server:
         assert query(server.url(), "SHOW max_connections") == "123"
 
 
-def test_data_survive_a_restart_and_a_killed_server(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir) as server:
+def test_data_survive_a_restart_and_a_killed_server(made: Path) -> None:
+    with EmbeddedPostgres(made) as server:
         query(server.url(), "CREATE TABLE kept AS SELECT 1 AS number")
-    with EmbeddedPostgres(data_dir) as server:
+    with EmbeddedPostgres(made) as server:
         query(server.url(), "INSERT INTO kept VALUES (2)")
-        os.kill(server_pid(data_dir), signal.SIGKILL)
+        os.kill(server_pid(made), signal.SIGKILL)
         server.start()
         assert query(server.url(), "SELECT sum(number) FROM kept") == 3
 
@@ -122,22 +129,22 @@ def quick_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick_keeper")
 def test_a_killed_server_is_started_again_as_long_as_it_is_kept_running(
-    data_dir: Path, caplog: pytest.LogCaptureFixture
+    made: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with EmbeddedPostgres(data_dir) as server:
+    with EmbeddedPostgres(made) as server:
         with keep_running(server):
             query(server.url(), "CREATE TABLE kept AS SELECT 1 AS number")
             for number in (2, 3):
-                killed = server_pid(data_dir)
+                killed = server_pid(made)
                 os.kill(killed, signal.SIGKILL)
-                wait_for(lambda: server.is_running and server_pid(data_dir) != killed)  # noqa: B023
+                wait_for(lambda: server.is_running and server_pid(made) != killed)  # noqa: B023
                 query(server.url(), f"INSERT INTO kept VALUES ({number})")
             assert query(server.url(), "SELECT sum(number) FROM kept") == 6
         # It still counts as a user: others do not stop it.
-        with EmbeddedPostgres(data_dir) as other:
+        with EmbeddedPostgres(made) as other:
             assert query(other.url(), "SELECT 1") == 1
         assert query(server.url(), "SELECT 1") == 1
-        os.kill(server_pid(data_dir), signal.SIGKILL)
+        os.kill(server_pid(made), signal.SIGKILL)
         time.sleep(1)
         assert not server.is_running
     assert kept(caplog) == {"PostgreSQL had ended and was started again"}
@@ -145,24 +152,24 @@ def test_a_killed_server_is_started_again_as_long_as_it_is_kept_running(
 
 @pytest.mark.usefixtures("quick_keeper")
 def test_a_look_that_fails_does_not_end_the_keeper(
-    data_dir: Path, caplog: pytest.LogCaptureFixture
+    made: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
-        pid_file = data_dir / "postgresql" / "postmaster.pid"
+    with EmbeddedPostgres(made, durable=False) as server, keep_running(server):
+        pid_file = made / "postgresql" / "postmaster.pid"
         aside = pid_file.rename(pid_file.with_name("aside"))
         pid_file.mkdir()
         failures = wait_for(lambda: events(caplog, "PostgreSQL does not start"))
         pid_file.rmdir()
         aside.rename(pid_file)
         assert "Is a directory" in failures[0]["reason"]
-        os.kill(server_pid(data_dir), signal.SIGKILL)
+        os.kill(server_pid(made), signal.SIGKILL)
         wait_for(lambda: not server.is_running)
         wait_for(lambda: server.is_running)
 
 
 @pytest.mark.usefixtures("quick_keeper")
 def test_a_start_that_has_not_even_begun_is_broken_off_by_the_end(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    made: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     launch, launching = Cluster._launch, threading.Event()
 
@@ -172,39 +179,37 @@ def test_a_start_that_has_not_even_begun_is_broken_off_by_the_end(
         launch(*arguments)
 
     monkeypatch.setattr(keeper, "JOIN_SECONDS", 0.1)
-    with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
+    with EmbeddedPostgres(made, durable=False) as server, keep_running(server):
         monkeypatch.setattr(Cluster, "_launch", launch_late)
-        os.kill(server_pid(data_dir), signal.SIGKILL)
+        os.kill(server_pid(made), signal.SIGKILL)
         assert launching.wait(LIMIT)
-    assert not is_running(data_dir)
+    assert not is_running(made)
     # Nor does it come later, and nobody is told of a failure that was wanted.
     wait_for(lambda: KEEPER not in [thread.name for thread in threading.enumerate()])
-    assert not is_running(data_dir)
+    assert not is_running(made)
     assert kept(caplog) <= {"PostgreSQL had ended and was started again"}
 
 
 @pytest.mark.usefixtures("quick_keeper")
 def test_data_that_were_deleted_are_not_made_anew_and_seldom_looked_for(
-    data_dir: Path, caplog: pytest.LogCaptureFixture
+    made: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
-        os.kill(server_pid(data_dir), signal.SIGKILL)
-        data_dir.rename(data_dir.with_name("moved"))
+    with EmbeddedPostgres(made, durable=False) as server, keep_running(server):
+        os.kill(server_pid(made), signal.SIGKILL)
+        made.rename(made.with_name("moved"))
         wait_for(lambda: len(caplog.records) >= 3)
         # The pauses grow: 0.1, 0.2, 0.4, 0.8, 1.6 seconds.
         time.sleep(1.5)
         assert len(caplog.records) <= 7
         assert kept(caplog) == {"PostgreSQL does not start"}
-        assert not data_dir.exists()
-        data_dir.with_name("moved").rename(data_dir)
+        assert not made.exists()
+        made.with_name("moved").rename(made)
         wait_for(lambda: server.is_running)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.usefixtures("quick_keeper")
-def test_who_forks_does_not_wait_for_a_start(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_forks_does_not_wait_for_a_start(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launch, launching, forked = Cluster._launch, threading.Event(), threading.Event()
     in_time = []
 
@@ -213,9 +218,9 @@ def test_who_forks_does_not_wait_for_a_start(
         in_time.append(forked.wait(10))
         launch(*arguments)
 
-    with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
+    with EmbeddedPostgres(made, durable=False) as server, keep_running(server):
         monkeypatch.setattr(Cluster, "_launch", launch_late)
-        os.kill(server_pid(data_dir), signal.SIGKILL)
+        os.kill(server_pid(made), signal.SIGKILL)
         assert launching.wait(LIMIT)
         child = os.fork()
         if child == 0:
@@ -229,12 +234,12 @@ def test_who_forks_does_not_wait_for_a_start(
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.usefixtures("quick_keeper")
 def test_processes_that_are_forked_while_it_starts_hold_nothing_of_it(
-    data_dir: Path,
+    made: Path,
 ) -> None:
     children = []
-    with EmbeddedPostgres(data_dir, durable=False) as server:
+    with EmbeddedPostgres(made, durable=False) as server:
         with keep_running(server):
-            os.kill(server_pid(data_dir), signal.SIGKILL)
+            os.kill(server_pid(made), signal.SIGKILL)
             wait_for(lambda: not server.is_running)
             while not server.is_running:
                 child = os.fork()
@@ -245,24 +250,24 @@ def test_processes_that_are_forked_while_it_starts_hold_nothing_of_it(
                 time.sleep(0.01)
         # Were its locks and pipes in their hands, all this would wait until they end.
         assert KEEPER not in [thread.name for thread in threading.enumerate()]
-        with EmbeddedPostgres(data_dir, durable=False) as other:
+        with EmbeddedPostgres(made, durable=False) as other:
             assert query(other.url(), "SELECT 1") == 1
         assert children
         for child in children:
             assert os.waitpid(child, os.WNOHANG) == (0, 0)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    assert not is_running(data_dir)
+    assert not is_running(made)
 
 
-def test_lock_files_that_name_another_process_do_not_keep_it_from_starting(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir, durable=False):
-        stale = (data_dir / "postgresql" / "postmaster.pid").read_text()
+def test_lock_files_that_name_another_process_do_not_keep_it_from_starting(made: Path) -> None:
+    with EmbeddedPostgres(made, durable=False):
+        stale = (made / "postgresql" / "postmaster.pid").read_text()
     # After a reboot, any process may have the number; ours surely lives.
     lines = [str(os.getpid()), *stale.splitlines()[1:]]
-    (data_dir / "postgresql" / "postmaster.pid").write_text("\n".join(lines) + "\n")
-    (data_dir / "postgresql" / ".s.PGSQL.5432.lock").write_text("\n".join(lines) + "\n")
-    with EmbeddedPostgres(data_dir, durable=False) as server:
+    (made / "postgresql" / "postmaster.pid").write_text("\n".join(lines) + "\n")
+    (made / "postgresql" / ".s.PGSQL.5432.lock").write_text("\n".join(lines) + "\n")
+    with EmbeddedPostgres(made, durable=False) as server:
         assert query(server.url(), "SELECT 1") == 1
 
 
@@ -275,52 +280,52 @@ def test_data_left_half_made_are_made_anew(data_dir: Path) -> None:
     assert not half.exists()
 
 
-def test_the_last_user_stops_the_server(data_dir: Path) -> None:
-    first, second = (EmbeddedPostgres(data_dir, durable=False) for _ in range(2))
+def test_the_last_user_stops_the_server(made: Path) -> None:
+    first, second = (EmbeddedPostgres(made, durable=False) for _ in range(2))
     assert first.start() == second.start()
-    pid = server_pid(data_dir)
+    pid = server_pid(made)
     first.stop()
     assert query(second.url(), "SELECT 1") == 1
-    assert server_pid(data_dir) == pid
+    assert server_pid(made) == pid
     second.stop()
-    assert not is_running(data_dir)
+    assert not is_running(made)
 
 
-def test_a_forked_process_does_not_stop_the_server(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir, durable=False) as server:
+def test_a_forked_process_does_not_stop_the_server(made: Path) -> None:
+    with EmbeddedPostgres(made, durable=False) as server:
         child = os.fork()
         if child == 0:
             server.stop()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
-        with EmbeddedPostgres(data_dir, durable=False) as other:
+        with EmbeddedPostgres(made, durable=False) as other:
             assert query(other.url(), "SELECT 1") == 1
         assert query(server.url(), "SELECT 1") == 1
 
 
-def test_a_forked_process_that_lives_on_does_not_keep_it_running(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir, durable=False):
+def test_a_forked_process_that_lives_on_does_not_keep_it_running(made: Path) -> None:
+    with EmbeddedPostgres(made, durable=False):
         child = os.fork()
         if child == 0:
             time.sleep(60)
             os._exit(0)
-    assert not is_running(data_dir)
+    assert not is_running(made)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
 
-def test_a_killed_user_is_forgotten(data_dir: Path) -> None:
-    command = [sys.executable, "-c", USE_AND_WAIT, str(data_dir)]
+def test_a_killed_user_is_forgotten(made: Path) -> None:
+    command = [sys.executable, "-c", USE_AND_WAIT, str(made)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as user:
         assert user.stdout is not None
         assert user.stdout.readline() == "ready\n"
         user.kill()
-    assert is_running(data_dir)
-    with EmbeddedPostgres(data_dir, durable=False) as server:
+    assert is_running(made)
+    with EmbeddedPostgres(made, durable=False) as server:
         assert query(server.url(), "SELECT 1") == 1
-    assert not is_running(data_dir)
+    assert not is_running(made)
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "with space", "comma,and'quote", "Größe"])

@@ -18,6 +18,7 @@ from tests.support.soap import envelope
 from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.server import RunningServer
@@ -27,9 +28,12 @@ def postmaster(directory: Path) -> int:
     return int((directory / "data" / "postgresql" / "postmaster.pid").read_text().split()[0])
 
 
-def test_a_killed_postgresql_comes_back_and_has_all_that_was_acknowledged(tmp_path: Path) -> None:
+def test_a_killed_postgresql_comes_back_and_has_all_that_was_acknowledged(
+    tmp_path: Path, embedded_data: Callable[[Path], None]
+) -> None:
     tmp_path.chmod(0o711)
-    with serve(tmp_path, {}) as server:
+    embedded_data(tmp_path / "data")
+    with serve(tmp_path, {}, "--no-worker") as server:
         with Load(server, kept=0, new=4) as load:
             for _ in range(2):
                 before = len(load.added)
@@ -79,8 +83,11 @@ def running_in(directory: Path) -> list[str]:
     ]
 
 
-def test_it_ends_soon_and_whole_while_postgresql_recovers(tmp_path: Path) -> None:
+def test_it_ends_soon_and_whole_while_postgresql_recovers(
+    tmp_path: Path, embedded_data: Callable[[Path], None]
+) -> None:
     tmp_path.chmod(0o711)
+    embedded_data(tmp_path / "data")
     with serve(tmp_path, {"SIPXCONFIG_WORKERS": "1"}) as server:
         # The worker for jobs has begun to work.
         wait_for(lambda: [each for each in server.children("worker") if each.num_threads() > 2])

@@ -24,7 +24,7 @@ from tests.support.logs import events
 from tests.support.worker import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 START = """
 import sys
@@ -239,10 +239,14 @@ def starts(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_it_is_told_why_the_server_had_ended(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    directory: Path,
+    embedded_data: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.1)
     data_dir = directory / "data"
+    embedded_data(data_dir)
     with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
         for how in (signal.SIGKILL, signal.SIGINT):
             before = len(starts(caplog))
@@ -252,10 +256,14 @@ def test_it_is_told_why_the_server_had_ended(
 
 
 def test_the_pause_grows_though_the_server_lives_for_a_while_each_time(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    directory: Path,
+    embedded_data: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.2)
     data_dir = directory / "data"
+    embedded_data(data_dir)
     pauses = []
     with EmbeddedPostgres(data_dir, durable=False) as server, keep_running(server):
         for number in range(1, 5):

@@ -113,7 +113,7 @@ def test_requests_of_all_processes_are_counted_by_service_operation_and_outcome(
 
 
 def test_jobs_are_counted_by_the_worker_beside_and_as_they_stand(run_server: Run) -> None:
-    with run_server(**ON, SIPXCONFIG_WORKERS="1") as server:
+    with run_server(worker=True, **ON, SIPXCONFIG_WORKERS="1") as server:
         for serial, model in (("p1", "bria"), ("0004f2000001", "polycom331")):
             phone = {"serialNumber": serial, "modelId": model}
             assert send(server, "PhoneService", "AddPhone", phone=phone) == 200

@@ -47,6 +47,7 @@ def behind(database: Database, database_url: str, tmp_path: Path, run_server: An
     with pgbouncer(tmp_path, database_url) as url:
         through = url.render_as_string(hide_password=False)
         with run_server(
+            worker=True,
             SIPXCONFIG_DATABASE_URL=through,
             SIPXCONFIG_DIRECT_DATABASE_URL=database_url,
             SIPXCONFIG_PREPARE_STATEMENTS="false",
@@ -107,7 +108,7 @@ def keeping(database: Database, database_url: str, tmp_path: Path) -> Iterator[s
 
 def test_session_mode_needs_nothing_else(keeping: str, run_server: Any, tmp_path: Path) -> None:
     phone = {"serialNumber": "p", "modelId": "bria"}
-    with run_server(SIPXCONFIG_DATABASE_URL=keeping) as server:
+    with run_server(worker=True, SIPXCONFIG_DATABASE_URL=keeping) as server:
         assert send(server, "UserService", "AddUser", user={"userName": "200"}).status_code == 200
         assert send(server, "PhoneService", "AddPhone", phone=phone).status_code == 200
         made = send(server, "PhoneService", "ManagePhone", generateProfiles="true")

@@ -165,7 +165,7 @@ def test_a_server_and_its_worker_find_their_database_by_a_file(
 ) -> None:
     file.write_text(server_url + "\n")
     environment = {"SIPXCONFIG_DATABASE_URL": "", "SIPXCONFIG_DATABASE_URL_FILE": str(file)}
-    with run_server(**environment) as server:
+    with run_server(worker=True, **environment) as server:
         with urllib.request.urlopen(server.url + "/readyz", timeout=30) as answer:
             assert answer.status == 200
         (worker,) = server.children("worker")

@@ -43,7 +43,7 @@ def system(soap: Soap, database: Database) -> System:
     return system
 
 
-def check(model: Model, root: Path) -> None:
+def check(model: Model, serial: str, root: Path) -> None:
     """The phone's file holds all of its lines and nothing else."""
     count = model.max_lines_for(model.default_version)
     lines = []
@@ -53,8 +53,9 @@ def check(model: Model, root: Path) -> None:
         line = InternalLine(user_name=user, sip_password=password, first_name=first, last_name=last)
         lines.append(shown(line, model, SETTINGS, name))
     table = table_of(model, model.default_version)
-    content = (root / model.profile_paths(MAC)[0]).read_bytes()
-    assert table.parse(content) == table.keys(count, lines)
+    content = (root / model.profile_paths(serial)[0]).read_bytes()
+    wanted = {key: text.replace(MAC, serial) for key, text in table.keys(count, lines).items()}
+    assert table.parse(content) == wanted
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -64,19 +65,21 @@ def test_every_model_of_a_family(
     root = tmp_path / "profiles"
     settings = Settings.load({}, data_dir=str(tmp_path))
     shared = [SHARED_FILES[family]] if family in SHARED_FILES else []
+    models = [model for model in MODELS.values() if model.family == family]
+    phones = {f"0004f2abcd{number:02x}": model for number, model in enumerate(models)}
     with working(database_url, settings):
-        for model in MODELS.values():
-            if model.family != family:
-                continue
+        for serial, model in phones.items():
             count = model.max_lines_for(model.default_version)
             lines = [{"userId": PEOPLE[number % len(PEOPLE)][0]} for number in range(count)]
-            system.add_phone(MAC, model.model_id, description=DESCRIPTION, lines=lines)
-            system.manage_phone(MAC, generateProfiles=True)
-            assert ended(system.database.engine)[-1].state == "done", model.model_id
-            assert files_below(root) == sorted([*model.profile_paths(MAC), *shared])
-            check(model, root)
-            system.manage_phone(MAC, deletePhone=True)
-            wait_for(lambda: files_below(root) == shared)
+            system.add_phone(serial, model.model_id, description=DESCRIPTION, lines=lines)
+        system.do("managePhone", generateProfiles=True)
+        assert {job.state for job in ended(system.database.engine)} == {"done"}
+        paths = [path for serial, model in phones.items() for path in model.profile_paths(serial)]
+        assert files_below(root) == sorted([*paths, *shared])
+        for serial, model in phones.items():
+            check(model, serial, root)
+        system.do("managePhone", deletePhone=True)
+        wait_for(lambda: files_below(root) == shared)
 
 
 def test_of_two_files_both_are_there_or_none(

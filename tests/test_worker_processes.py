@@ -16,12 +16,9 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from sipxconfig_soap import schema
-from sipxconfig_soap.domain import accounts
 from sipxconfig_soap.domain.jobs import PROFILES, announce
 from sipxconfig_soap.domain.phone_tables import queue_jobs
 from sipxconfig_soap.embedded import EmbeddedPostgres
-from tests.support.client import PIN
 from tests.support.server import serve
 from tests.support.system import MAC, System
 from tests.support.worker import (
@@ -45,7 +42,8 @@ if TYPE_CHECKING:
 
     Start = Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]
 
-PHONES = 500
+PHONES = 200
+"""Several times what a worker claims at once."""
 
 _STOCK = (
     """
@@ -196,13 +194,13 @@ def test_a_worker_takes_over_from_one_that_is_killed_beside_it(
     check_files(root)
 
 
-def test_postgresql_restarts_in_the_middle(tmp_path: Path, root: Path) -> None:
+def test_postgresql_restarts_in_the_middle(
+    tmp_path: Path, root: Path, embedded_data: Callable[[Path], None]
+) -> None:
     tmp_path.chmod(0o711)
+    embedded_data(tmp_path / "own")
     with EmbeddedPostgres(tmp_path / "own") as postgres:
         engine = sa.create_engine(postgres.url(), pool_pre_ping=True)
-        schema.upgrade(engine)
-        with engine.begin() as connection:
-            accounts.bootstrap(connection, admin_pin=PIN)
         known = {
             "SIPXCONFIG_DATABASE_URL": postgres.url(),
             "SIPXCONFIG_PROFILE_ROOT": str(root),
@@ -323,7 +321,7 @@ def system(soap: Soap, database: Database) -> System:
 def test_the_server_has_a_worker_that_is_started_again(
     system: System, run_server: Callable[..., AbstractContextManager[RunningServer]], root: Path
 ) -> None:
-    with run_server(SIPXCONFIG_PROFILE_ROOT=str(root)) as server:
+    with run_server(worker=True, SIPXCONFIG_PROFILE_ROOT=str(root)) as server:
         first = worker_of(server)
         system.manage_phone(generateProfiles=True)
         assert states(system.database.engine) == {"done"}
@@ -349,7 +347,7 @@ def refuses(address: tuple[str, int]) -> bool:
 def test_clients_are_refused_though_a_worker_takes_its_time_to_end(
     run_server: Callable[..., AbstractContextManager[RunningServer]],
 ) -> None:
-    with run_server() as server:
+    with run_server(worker=True) as server:
         first = worker_of(server)
         # Another one is started when the server listens already.
         first.kill()
@@ -369,7 +367,7 @@ def test_clients_are_refused_though_a_worker_takes_its_time_to_end(
 def test_the_worker_ends_when_its_server_is_killed(
     system: System, run_server: Callable[..., AbstractContextManager[RunningServer]], root: Path
 ) -> None:
-    with run_server(SIPXCONFIG_PROFILE_ROOT=str(root)) as server:
+    with run_server(worker=True, SIPXCONFIG_PROFILE_ROOT=str(root)) as server:
         worker = worker_of(server)
         system.manage_phone(generateProfiles=True)
         assert states(system.database.engine) == {"done"}
@@ -399,8 +397,11 @@ def test_a_server_without_a_worker(system: System, database_url: str, tmp_path: 
         assert system.jobs() == [("profiles", MAC)]
 
 
-def test_server_and_worker_share_the_embedded_database(tmp_path: Path) -> None:
+def test_server_and_worker_share_the_embedded_database(
+    tmp_path: Path, embedded_data: Callable[[Path], None]
+) -> None:
     tmp_path.chmod(0o711)
+    embedded_data(tmp_path / "data")
     with serve(tmp_path, {}) as server:
         worker_of(server)
         found = EmbeddedPostgres(tmp_path / "data")
