@@ -29,6 +29,7 @@ from tests.support.worker import LIMIT, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+PID_FILE = "postgresql/postmaster.pid"
 KEEPER = "keeper of PostgreSQL"
 """The name of the thread that looks after the server."""
 
@@ -68,21 +69,22 @@ def query(url: str, statement: str) -> Any:
 
 
 def server_pid(data_dir: Path) -> int:
-    return int((data_dir / "postgresql" / "postmaster.pid").read_text().split()[0])
+    return int((data_dir / PID_FILE).read_text().split()[0])
 
 
 def is_running(data_dir: Path) -> bool:
-    return (data_dir / "postgresql" / "postmaster.pid").exists()
+    return (data_dir / PID_FILE).exists()
 
 
-def test_first_start_creates_a_database_in_utf8(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir, durable=False)
+def test_first_start_creates_a_database_in_utf8_for_as_many_as_asked_for(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir, durable=False, connections=123)
     assert not server.exists
     with server:
         assert server.exists
         assert query(server.url(), "SELECT current_database()") == "sipxconfig"
         assert query(server.url(), "SHOW server_encoding") == "UTF8"
         assert query(server.url(), "SHOW listen_addresses") == ""
+        assert query(server.url(), "SHOW max_connections") == "123"
         assert query(server.url(), "SELECT lower('ÄÖ')") == "äö"
     assert not is_running(data_dir)
 
@@ -100,11 +102,6 @@ def test_durability_is_given_up_on_request_only(made: Path) -> None:
     with EmbeddedPostgres(made) as server:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert query(server.url(), f"SHOW {name}") == "on"
-
-
-def test_the_server_has_as_many_connections_as_asked_for(made: Path) -> None:
-    with EmbeddedPostgres(made, durable=False, connections=123) as server:
-        assert query(server.url(), "SHOW max_connections") == "123"
 
 
 def test_data_survive_a_restart_and_a_killed_server(made: Path) -> None:
@@ -233,9 +230,7 @@ def test_who_forks_does_not_wait_for_a_start(made: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.usefixtures("quick_keeper")
-def test_processes_that_are_forked_while_it_starts_hold_nothing_of_it(
-    made: Path,
-) -> None:
+def test_processes_that_are_forked_while_it_starts_hold_nothing_of_it(made: Path) -> None:
     children = []
     with EmbeddedPostgres(made, durable=False) as server:
         with keep_running(server):
@@ -262,11 +257,11 @@ def test_processes_that_are_forked_while_it_starts_hold_nothing_of_it(
 
 def test_lock_files_that_name_another_process_do_not_keep_it_from_starting(made: Path) -> None:
     with EmbeddedPostgres(made, durable=False):
-        stale = (made / "postgresql" / "postmaster.pid").read_text()
+        stale = (made / PID_FILE).read_text()
     # After a reboot, any process may have the number; ours surely lives.
     lines = [str(os.getpid()), *stale.splitlines()[1:]]
-    (made / "postgresql" / "postmaster.pid").write_text("\n".join(lines) + "\n")
-    (made / "postgresql" / ".s.PGSQL.5432.lock").write_text("\n".join(lines) + "\n")
+    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+        (made / "postgresql" / name).write_text("\n".join(lines) + "\n")
     with EmbeddedPostgres(made, durable=False) as server:
         assert query(server.url(), "SELECT 1") == 1
 
