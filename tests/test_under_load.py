@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     Run = Callable[..., AbstractContextManager[RunningServer]]
 
-MANY = 40_000
+MANY = 100_000
 """Users of the large list."""
 
-MOST_GROWTH = 24 * 1024 * 1024
+MOST_GROWTH = 64 * 1024 * 1024
 """Bytes by which a web worker may grow for it."""
 
 
