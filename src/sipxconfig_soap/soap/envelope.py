@@ -15,9 +15,6 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 def escape(text: str) -> str:
     """Write a text as character data: ``& < > "`` and CR as references, all else as it is."""
-    # Most are names and numbers, which have none of them.
-    if text.isalnum():
-        return text
     # Looking for five characters is quick; translating looks at every one by itself.
     if "&" in text:
         text = text.replace("&", "&amp;")
