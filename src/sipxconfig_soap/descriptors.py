@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import errno
+import math
+import os
 import resource
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -19,8 +26,13 @@ OWN = 64
 OF_A_THREAD = 2
 """Of each thread, beside its client: a connection to the database, and what it waits with."""
 
-EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Errors of a system, or a process, that can hold no more clients for the moment."""
+PAUSE_SECONDS = 0.1
+"""How long a process waits that has no descriptor for a client, before it looks again."""
+
+QUIET_SECONDS = 10.0
+"""How long it says nothing more of that."""
+
+_MISSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def prepare(threads: int) -> int:
@@ -58,3 +70,29 @@ def connections_for(limit: int, threads: int) -> int:
     There is one more than threads in any case, since gunicorn wants it so.
     """
     return max(threads + 1, min(CONNECTIONS, limit - OWN - OF_A_THREAD * threads))
+
+
+def are_missing(error: BaseException) -> bool:
+    """Whether an error says that the system, or this process, can hold no more for the moment."""
+    return isinstance(error, OSError) and error.errno in _MISSING
+
+
+class Shortage:
+    """What a process does that has no descriptor for a client: it waits a little, and goes on."""
+
+    def __init__(self) -> None:
+        self._quiet_until = -math.inf
+
+    @contextmanager
+    def endured(self) -> Iterator[None]:
+        """Whether a client is accepted in this block or not."""
+        try:
+            yield
+        except OSError as error:
+            if not are_missing(error):
+                raise
+            if time.monotonic() > self._quiet_until:
+                _logger.warning("no new clients for now", reason=os.strerror(error.errno or 0))
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
+            # The client is still there; to look again at once would keep the processor busy.
+            time.sleep(PAUSE_SECONDS)

@@ -7,12 +7,10 @@ stalls, and a proxy that buffers belongs in front of anything but a trusted netw
 from __future__ import annotations
 
 import logging
-import math
 import os
 import socket
 import struct
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -48,9 +46,6 @@ KEEP_ALIVE_SECONDS = 30
 
 GRACEFUL_SECONDS = 30
 """How long requests may take that are being answered when the server is told to stop."""
-
-FULL_SECONDS = 1.0
-"""How long no clients are accepted when there are no descriptors left for them."""
 
 
 def run(
@@ -141,30 +136,18 @@ class _Gunicorn(BaseApplication):
 class _Worker(ThreadWorker):
     """Gunicorn's threaded worker, for clients that come or leave late, or send what is no HTTP."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._full_until = -math.inf
-
-    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
-        """Accept new clients or not; when the server stops, they are refused at once."""
-        alive = self.alive
-        super().set_accept_enabled(enabled and alive and time.monotonic() > self._full_until)
-        if not alive:
-            for listener in self.sockets:
-                listener.close()
+    _shortage = descriptors.Shortage()
 
     def accept(self, listener: Any) -> None:
         """Accept a client; when there is no descriptor for it, clients wait in the system."""
-        try:
+        with self._shortage.endured():
             super().accept(listener)
-        except OSError as error:
-            if error.errno not in descriptors.EXHAUSTED:
-                raise
-            now = time.monotonic()
-            if now > self._full_until + FULL_SECONDS * 10:
-                _logger.warning("no new clients for now", reason=os.strerror(error.errno))
-            self._full_until = now + FULL_SECONDS
-            self.set_accept_enabled(False)
+
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
+        """Accept new clients or not; when the server stops, they are refused at once."""
+        super().set_accept_enabled(enabled and self.alive)
+        for listener in () if self.alive else self.sockets:
+            listener.close()
 
     def is_parent_alive(self) -> bool:
         """Whether to go on; without a main process nobody does, and the port is free at once."""
@@ -175,14 +158,12 @@ class _Worker(ThreadWorker):
 
     def murder_pending(self) -> None:
         """Close connections that never said anything: late ones, and all when the server stops."""
-        if not self.alive:
-            for connection in self.pending_conns:
-                connection.timeout = 0.0
+        for connection in () if self.alive else self.pending_conns:
+            connection.timeout = 0.0
         super().murder_pending()
 
     def handle_quit(self, sig: int, frame: Any) -> None:
-        """End at once."""
-        # Not here: the signal may have come while a lock was held that this takes.
+        """End at once, but not here: the signal may have come while a lock was held."""
         self.method_queue.defer(super().handle_quit, sig, frame)
 
     def handle(self, conn: Any) -> Any:
@@ -230,7 +211,7 @@ class _Log(Logger):
         for, there is nothing to report.
         """
         error = sys.exc_info()[1]
-        full = isinstance(error, OSError) and error.errno in descriptors.EXHAUSTED
+        full = error is not None and descriptors.are_missing(error)
         if error is not None and not full and not isinstance(error, BlockingIOError | TimeoutError):
             incident.report(error)
 
