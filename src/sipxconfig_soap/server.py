@@ -142,6 +142,8 @@ class _Worker(ThreadWorker):
         """Accept a client; when there is no descriptor for it, clients wait in the system."""
         with self._shortage.endured():
             super().accept(listener)
+        if sys.platform == "linux":
+            os.sched_yield()  # of clients that come at once, another process takes some
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base class has it so
         """Accept new clients or not; when the server stops, they are refused at once."""
