@@ -21,65 +21,38 @@ from bench.workloads import WORKLOADS
 from sipxconfig_soap import logs
 from sipxconfig_soap.embedded import EmbeddedPostgres
 
-SHORT = {"users": FEW, "longest": 10_000, "rounds": 1, "seconds": 1, "connections": [8]}
+USUAL = {"users": 10_000, "longest": 100_000}
+SHORT = {"users": FEW, "longest": 2_000, "rounds": 1, "seconds": 1, "connections": [8]}
 """What ``--short`` measures: enough to see that everything works, and orders of magnitude."""
 
-_LEGEND = """\
-A figure is the median of the rounds, and what they lie between; of two sides it is the ratio within
-a round. What a machine shows that does other things as well means little; nothing fails by it.
-"""
 _HEADING = f"{'call':<23} {'conn':>4}  {'figure':<22} {'':<31} {'target':<12}  answers per second"
 
 
-def _number(name: str, default: int, text: str, least: int = 1) -> Any:
-    kind = click.IntRange(min=least)
-    return click.option(name, type=kind, default=default, show_default=True, help=text)
-
-
 @click.command()
-@_number("--users", 10_000, "Users that are stored.", FEW)
-@_number("--longest", 100_000, "Users of the longest list.", FEW)
-@_number("--rounds", 5, "How often every side is measured.")
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0.1),
-    default=2,
-    show_default=True,
-    help="Length of every load; wrk knows whole seconds only.",
-)
-@click.option(
-    "--connections",
-    type=click.IntRange(min=1),
-    multiple=True,
-    default=(1, 8, 32),
-    show_default=True,
-    help="Connections at once; may be given again.",
-)
+@click.option("--rounds", type=click.IntRange(1), default=5, help="How often each is measured.")
+@click.option("--seconds", type=click.IntRange(1), default=2, help="Length of every load.")
+@click.option("--connections", multiple=True, type=click.IntRange(1), default=(1, 8, 32))
 @click.option("--growth", is_flag=True, help="Small calls with a million users, too: minutes more.")
-@click.option(
-    "--beside",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    metavar="DIR",
-    help="Another checkout, whose server is measured as well, on a copy of the data.",
-)
 @click.option("--only", multiple=True, metavar="NAME", help="Calls whose name begins so.")
 @click.option("--short", is_flag=True, help="A quick look; the figures mean little.")
 @click.option("--floor", "as_floor", is_flag=True, hidden=True, help="Serve the floor.")
 def main(*, short: bool, as_floor: bool, **chosen: Any) -> None:
-    """Measure the server beside the floor, the least that the same libraries can do, in one run."""
+    """Measure the server beside the floor, the least that the same libraries can do, in one run.
+
+    A figure is the median of the rounds, and what they lie between; of two sides it is the ratio
+    within a round. What a machine shows that does other things as well means little; nothing fails
+    by it.
+    """
     logs.setup("warning")
     if as_floor:
         floor.serve(WORKLOADS)
     # Everything that was started is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    chosen |= SHORT if short else {}
+    chosen |= SHORT if short else USUAL
     client = "wrk" if shutil.which("wrk") else "our own client, which takes a part of the time"
-    click.echo(
-        f"{os.cpu_count()} processors, Python {platform.python_version()}, load by {client}; "
-        f"{chosen['users']:,} users stored, "
-        f"{chosen['rounds']} rounds of {chosen['seconds']:g} s\n\n"
-        f"{_LEGEND}\n{_HEADING}"
-    )
+    machine = f"{os.cpu_count()} processors, Python {platform.python_version()}, load by {client}"
+    sizes = "{users:,} users stored, {rounds} rounds of {seconds} s".format(**chosen)
+    click.echo(f"{machine}; {sizes}\n\n{_HEADING}")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         # Where this is root, PostgreSQL runs as another user.

@@ -186,10 +186,10 @@ _NAME = {"kind": "userName", "first_name_folded": "albert", "last_name_folded": 
 _PERMISSIONS = re.findall("<permissions>([^<]*)", ADD_USER)
 
 
-def add_user(connection: sa.Connection, name: str, *, pin_hash: str | None = None) -> str:
-    """Add the user of the documented example, with its PIN or with the hash of one."""
+def add_user(connection: sa.Connection, name: str) -> str:
+    """Add the user of the documented example."""
     work = _work(connection)
-    row = _USER | {"user_name": name, "pin_hash": pin_hash or pins.hash_pin(PIN)}
+    row = _USER | {"user_name": name, "pin_hash": pins.hash_pin(PIN)}
     row["branch_id"] = grouping.branch_id(work, "Berlin")
     user = connection.execute(_ADD_USER, row).scalar_one()
     connection.execute(_ADD_NAME, _NAME | {"value": name, "folded": name, "user_id": user})

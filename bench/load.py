@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import math
 import shutil
 import subprocess
 import tempfile
@@ -37,9 +36,8 @@ _WRK_SCRIPT = """\
 local before, after = %s, %s
 local first, index, count, form = %d, %d, %d, "%%0%dd"
 request = function()
-  if after == "" then return before end
   index = index + 1
-  return before .. string.format(form, first + (index - 1) %% count) .. after
+  return before .. (after and string.format(form, first + (index - 1) %% count) .. after or "")
 end
 done = function(summary)
   local bad = summary.errors
@@ -105,7 +103,7 @@ def by_threads(host: str, request: Request, connections: int, seconds: float, in
     return Load(len(first_bytes), time.perf_counter() - begin, first_bytes=first_bytes)
 
 
-def press(host: str, request: Request, connections: int, seconds: float, index: int) -> Load:
+def press(host: str, request: Request, connections: int, seconds: int, index: int) -> Load:
     """The same by wrk, if it is there."""
     program = shutil.which("wrk")
     if program is None:
@@ -113,20 +111,14 @@ def press(host: str, request: Request, connections: int, seconds: float, index: 
     headers = _HEADERS | {"Host": host, "Content-Length": str(len(request.content(0)))}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     text = f"POST /sipxconfig/services/{request.service} HTTP/1.1\r\n{head}\r\n{request.envelope}"
-    before, _, after = text.partition("{n}")
+    before, numbered, after = text.partition("{n}")
     numbers = (request.first, index, request.count, request.digits)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_WRK_SCRIPT % (_lua(before), _lua(after), *numbers))
+        end = _lua(after) if numbered else "nil"
+        script.write(_WRK_SCRIPT % (_lua(before), end, *numbers))
         script.flush()
-        options = [
-            "-t1",
-            f"-c{connections}",
-            f"-d{math.ceil(seconds)}s",
-            "--timeout=60s",
-            "-s",
-            script.name,
-        ]
-        command = [program, *options, f"http://{host}/"]
+        length = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s"]
+        command = [program, *length, "-s", script.name, f"http://{host}/"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     load = Load(**json.loads(done.stdout.rpartition("OUTCOME ")[2]))
     if load.errors or not load.answers:

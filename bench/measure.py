@@ -18,7 +18,6 @@ from sipxconfig_soap.db import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from bench.load import Load
     from bench.stage import Application, Stage
@@ -29,8 +28,6 @@ FEW, MANY = 1_000, 1_000_000
 
 _GROWTH, _BEYOND, _BEGINNING, _MEMORY = Target(1.2), Target(20), Target(0.5), Target(64)
 
-_SETTLE_SECONDS = 0.3
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -40,20 +37,15 @@ class Row:
     connections: int
     figures: Sequence[float]
     unit: str
-    target: Target | None = None
-    loads: Mapping[str, Sequence[Load]] = field(default_factory=dict)  # By side.
+    target: Target
     note: str = ""
 
     def __str__(self) -> str:
-        goal = verdict = ""
-        if self.target is not None:
-            goal = f"{'≥' if self.target.at_least else '≤'} {self.target.limit:g}"
-            verdict = "met" if self.target.met(statistics.median(self.figures)) else "MISSED"
-        rates = {name: [each.rate for each in loads] for name, loads in self.loads.items()}
-        said = [f"{name} {_spread(each, 1)}" for name, each in rates.items()]
+        goal = f"{'≥' if self.target.at_least else '≤'} {self.target.limit:g}"
+        verdict = "met" if self.target.met(statistics.median(self.figures)) else "MISSED"
         return (
             f"{self.what:<23} {self.connections:>4}  {_spread(self.figures, 2):<22} "
-            f"{self.unit:<31} {goal:>5} {verdict:<6}  {', '.join(said) or self.note}"
+            f"{self.unit:<31} {goal:>5} {verdict:<6}  {self.note}"
         )
 
 
@@ -63,15 +55,17 @@ def _spread(values: Sequence[float], digits: int) -> str:
 
 
 def compared(
-    what: str, connections: int, loads: Mapping[str, Sequence[Load]], target: Target | None
+    what: str, connections: int, loads: Mapping[str, Sequence[Load]], target: Target
 ) -> Row:
     """The first of two sides beside the other: as the target has it, by rate or by time."""
-    other = list(loads)[1]
-    ratios = [ours.rate / theirs.rate for ours, theirs in zip(*loads.values(), strict=True)]
-    if target is None or target.at_least:
-        return Row(what, connections, ratios, f"of the rate of {other}", target, loads)
+    rates = {name: [each.rate for each in each_load] for name, each_load in loads.items()}
+    _, other = rates
+    ratios = [ours / theirs for ours, theirs in zip(*rates.values(), strict=True)]
+    note = ", ".join(f"{name} {_spread(each, 1)}" for name, each in rates.items())
+    if target.at_least:
+        return Row(what, connections, ratios, f"of the rate of {other}", target, note)
     times = [1 / each for each in ratios]
-    return Row(what, connections, times, f"times the time of {other}", target, loads)
+    return Row(what, connections, times, f"times the time of {other}", target, note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +76,9 @@ class Measuring:
     users: int
     longest: int  # Users of the longest list.
     rounds: int
-    seconds: float  # Of every load.
+    seconds: int  # Of every load.
     connections: Sequence[int]
     growth: bool = False
-    beside: Path | None = None  # Another checkout.
     only: tuple[str, ...] = ()  # How the names of calls begin; else all of them.
     _begins: Iterator[int] = field(default_factory=lambda: itertools.count(0, BLOCK))
 
@@ -97,22 +90,16 @@ class Measuring:
             yield from self._longest_list()
         url = self.stage.database(self.users)
         sides = {"server": Side(SERVER, url), "floor": Side(FLOOR, url)}
-        if self.beside is not None:
-            sides["beside"] = Side(SERVER, self.stage.copy(self.users), self.beside)
         with self.stage.running(sides) as running:
             for each in workloads:
                 self._check(each, running)
                 for connections in (1,) if each.long else self.connections:
                     loads = self._pressed(each, running, connections)
-                    server = loads.pop("server")
-                    for name, others in loads.items():
-                        target = each.target if name == "floor" else None
-                        both = {"server": server, name: others}
-                        yield compared(each.name, connections, both, target)
+                    yield compared(each.name, connections, loads, each.target)
                 if each.request == ALL_USERS:
                     yield self._beyond_postgresql(running["server"], url)
         if self.growth:
-            yield from self._growth(workloads)
+            yield from self._growth([each for each in workloads if not each.long])
 
     def _pressed(
         self, workload: Workload, running: Mapping[str, Application], connections: int
@@ -127,8 +114,7 @@ class Measuring:
                 host, begin = running[name].host, next(self._begins)
                 loads[name].append(press(host, workload.request, connections, self.seconds, begin))
                 if workload.shown_by is not None:
-                    # wrk does not wait for the last answers.
-                    time.sleep(_SETTLE_SECONDS)
+                    time.sleep(0.3)  # wrk does not wait for the last answers
                     data.execute(running[name].url, "VACUUM users, names, phones, lines")
         return loads
 
@@ -143,10 +129,7 @@ class Measuring:
                 content += shown.replace(workload.shown_by.number(index), "N")
             found.append(content)
         if found[0] != found[1]:
-            pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*found, strict=False))
-            same = sum(1 for _ in pairs)
-            parts = "\n".join(each[max(same - 100, 0) : same + 200] for each in found)
-            raise load.Wrong(f"{workload.name}: server and floor do not answer alike:\n{parts}")
+            raise load.Wrong("{}: not alike:\n{}\n{}".format(workload.name, *found))
 
     @staticmethod
     def _list(server: Application) -> Load:
@@ -177,16 +160,13 @@ class Measuring:
             before = {pid: resident(pid) for pid in server.workers()}
             for pid in before:
                 forget_peak(pid)
-            loads = [self._list(server) for _ in range(self.rounds)]
-            growth = {pid: resident(pid, "VmHWM") - before[pid] for pid in before}
-            pid = max(growth, key=growth.__getitem__)
-            note = f"{before[pid]:.1f} MiB before, {resident(pid):.1f} after"
+            first = [self._list(server).first_bytes[0] for _ in range(self.rounds)]
+            growth = [resident(pid, "VmHWM") - before[pid] for pid in before]
             # superadmin is a user, too.
             if load.answer(server.host, ALL_USERS, 0).count(b"<item>") != self.longest + 1:
                 raise load.Wrong(f"{what}: there are not so many.")
-        first = [each.first_bytes[0] for each in loads]
-        yield Row(what, 1, first, "s to the first byte", _BEGINNING, {"server": loads})
-        yield Row(what, 1, [growth[pid]], "MiB that a worker grows by", _MEMORY, note=note)
+        yield Row(what, 1, first, "s to the first byte", _BEGINNING)
+        yield Row(what, 1, [max(growth)], "MiB that a worker grows by", _MEMORY)
 
     def _growth(self, workloads: Sequence[Workload]) -> Iterator[Row]:
         """Small calls with many users stored beside the same with few, both at once there."""
@@ -194,8 +174,7 @@ class Measuring:
         sides = {name: Side(SERVER, url) for name, url in databases.items()}
         with self.stage.running(sides) as running:
             for each in workloads:
-                if not each.long:
-                    yield compared(each.name, 1, self._pressed(each, running, 1), _GROWTH)
+                yield compared(each.name, 1, self._pressed(each, running, 1), _GROWTH)
 
 
 def _seconds(cursor: Any, compiled: Any) -> float:

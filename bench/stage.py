@@ -27,11 +27,10 @@ _ADDRESS = re.compile(r"Services: http://([^/\s]+)/")
 
 
 class Side(NamedTuple):
-    """What is started to be measured: its command, its database, and where its code is."""
+    """What is started to be measured: its command, and its database."""
 
     command: tuple[str, ...]
     url: str
-    checkout: Path | None = None  # Else this one.
 
 
 class Application(NamedTuple):
@@ -57,19 +56,12 @@ class Stage:
 
     def database(self, users: int) -> str:
         """The URL of a database with so many users, which is made when it is first asked for."""
+        url = self._postgres.url(f"users_{users}")
         if users not in self._made:
             self._made.add(users)
-            data.load(self._created(f"users_{users}", "template1"), users)
-        return self._postgres.url(f"users_{users}")
-
-    def copy(self, users: int) -> str:
-        """The URL of a copy of that database, which nobody uses."""
-        self.database(users)
-        return self._created("copy", f"users_{users}")
-
-    def _created(self, name: str, template: str) -> str:
-        data.execute(self._postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE {template}")
-        return self._postgres.url(name)
+            data.execute(self._postgres.url("postgres"), f"CREATE DATABASE users_{users}")
+            data.load(url, users)
+        return url
 
     @contextmanager
     def running(self, sides: Mapping[str, Side]) -> Iterator[dict[str, Application]]:
@@ -88,13 +80,11 @@ class Stage:
             "SIPXCONFIG_BIND": "127.0.0.1:0",
             "SIPXCONFIG_DATA_DIR": str(self._directory),
         }
-        if side.checkout is not None:
-            environment["PYTHONPATH"] = str(side.checkout / "src")
         with (
             NamedTemporaryFile("w+", dir=self._directory) as log,
             subprocess.Popen(  # noqa: S603 - our own list of arguments
                 [sys.executable, *side.command],
-                cwd=side.checkout or _ROOT,
+                cwd=_ROOT,
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

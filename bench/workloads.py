@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench import floor
-from bench.data import ADD_PHONE, ADD_USER, FIRST_ADDED, FIRST_USER, LARGE_GROUP, PHONES, PIN
-from sipxconfig_soap.domain import pins
+from bench.data import ADD_PHONE, ADD_USER, FIRST_ADDED, FIRST_USER, LARGE_GROUP, PHONES
 
 if TYPE_CHECKING:
     from bench.floor import Floor
@@ -57,7 +55,7 @@ class Workload:
     request: Request
     known_by: bytes  # To the floor, which is given the group.
     answer: Floor
-    target: Target | None  # At least this part of the floor's rate, or so many times its time.
+    target: Target  # At least this part of the floor's rate, or at most so many times its time.
     shown_by: Request | None = None  # What a call with the same number has changed.
     long: bool = False  # One connection is enough, and the time grows with the number of users.
 
@@ -90,11 +88,7 @@ _EDIT = _call(
 _EDITED = _find_user(str(FIRST_USER + 7))
 
 _NEW_USERS = (FIRST_ADDED, _MANY, 8)
-_HASHED_USERS = (FIRST_ADDED + _MANY, _MANY, 8)
 _NEW_PHONES = (PHONES, _MANY, 12)
-_HASH = pins.hash_pin(PIN)
-_PINTOKEN = f"<pintoken>{_HASH}</pintoken><lastName>"
-_ADD_HASHED = ADD_USER.replace("<pin>1234</pin>", "").replace("<lastName>", _PINTOKEN)
 
 _READ, _ADD = Target(0.7, at_least=True), Target(0.6, at_least=True)
 
@@ -114,9 +108,6 @@ WORKLOADS = (
     Workload("addUser", Request("UserService", ADD_USER, *_NEW_USERS),
              rb"<userName>([^<]*)</userName>\s*<lastName>", floor.add_user, _ADD,
              _find_user("{n}", *_NEW_USERS)),
-    Workload("addUser, PIN as a hash", Request("UserService", _ADD_HASHED, *_HASHED_USERS),
-             rb"<userName>([^<]*)</userName>\s*<pintoken>", partial(floor.add_user, pin_hash=_HASH),
-             None, _find_user("{n}", *_HASHED_USERS)),
     Workload("addPhone", Request("PhoneService", ADD_PHONE, *_NEW_PHONES),
              rb"<serialNumber>([^<]*)", floor.add_phone, _ADD, _find_phone(*_NEW_PHONES)),
 )
