@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TEST_WORKERS ?= auto
+TESTS ?= tests
 DATA_DIR ?= $(or $(SIPXCONFIG_DATA_DIR),data)
 
 BIN := $(VENV)/bin
@@ -19,8 +20,8 @@ help: ## Show this list
 run: $(VENV)/.installed-embedded ## Start the server on 127.0.0.1:8080, its data in ./data
 	@SIPXCONFIG_DATA_DIR="$(DATA_DIR)" $(BIN)/sipxconfig-soap serve
 
-test: $(VENV)/.installed-dev ## Run all tests
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+test: $(VENV)/.installed-dev ## Run all tests, or some (TESTS=tests/test_wsdl.py)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TESTS)
 
 lint: $(VENV)/.installed-dev ## Check style and formatting
 	$(BIN)/ruff check .

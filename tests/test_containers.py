@@ -27,7 +27,7 @@ DOCKER = REPOSITORY / "docker"
 RANDOM_USER = "1234567890:0"
 WAIT_SECONDS = 60
 
-TOOLS = "buildah debootstrap unshare nsenter setpriv chroot ip openssl curl nginx"
+TOOLS = "buildah mmdebstrap unshare nsenter setpriv chroot ip openssl curl nginx"
 POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 needs_tools = pytest.mark.skipif(

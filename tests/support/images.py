@@ -1,7 +1,7 @@
 """Builds the images of docker/Dockerfile with buildah, on a Debian made on this machine.
 
 The storage of buildah is kept between runs, with the Debian and all steps of the build that come
-out the same: debootstrap takes most of a minute.
+out the same.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _make_base(buildah: Buildah) -> None:
     container = buildah("from", "scratch")
     root = Path(buildah("mount", container))
     made = subprocess.run(
-        ["debootstrap", "--variant=minbase", "bookworm", root],
+        ["mmdebstrap", "--quiet", "--variant=minbase", "bookworm", root],
         capture_output=True,
         text=True,
         check=False,
