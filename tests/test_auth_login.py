@@ -6,11 +6,14 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 from passlib.hash import argon2
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.domain.accounts import find_account
 from sipxconfig_soap.web import credentials
+from sipxconfig_soap.web.app import _Edge
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from tests.support.client import Client, basic
 from tests.support.logs import events, printed
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sipxconfig_soap.db import Database
+    from sipxconfig_soap.web.exchange import Exchange
+    from sipxconfig_soap.web.fields import Visit
     from tests.support.client import Response
 
 PATH = "/sipxconfig/services/UserService"
@@ -219,6 +224,28 @@ def test_a_hash_with_old_parameters_is_made_anew_at_a_login(
     examined.clear()
     assert login(client) == 200
     assert examined == []
+
+
+@pytest.mark.usefixtures("costly_pins")
+def test_no_transaction_is_left_of_a_hash_that_was_made_anew(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the request reads after it would else keep its snapshot until its answer is sent."""
+    old = argon2.using(type="ID", time_cost=1, memory_cost=64, parallelism=1).hash("1234")
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET pin_hash = %s", (old,))
+    found, enter = [], _Edge._enter
+
+    def look(edge: _Edge, exchange: Exchange) -> Visit:
+        visit = enter(edge, exchange)
+        visit.connection.execute(sa.select(1))
+        found.append(visit.connection.connection.driver_connection.info.transaction_status)
+        return visit
+
+    monkeypatch.setattr(_Edge, "_enter", look)
+    assert login(client) == 200
+    assert stored_hash(database) != old
+    assert found == [TRANSACTION_STATUS_IDLE]
 
 
 def stored_hash(database: Database) -> str | None:

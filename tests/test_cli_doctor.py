@@ -137,17 +137,17 @@ def test_doctor_counts_the_connections_of_an_own_postgresql(own: Cli) -> None:
     own.environ |= {"SIPXCONFIG_WORKERS": "64", "SIPXCONFIG_THREADS": "63"}
     code, output, _ = own.run("doctor")
     assert (code, verdicts(output)["database"]) == (0, "warn")
-    assert "clients, but 4038 may come: raise its max_connections, or lower" in output
+    assert "clients, but 4041 may come: raise its max_connections, or lower" in output
 
 
 def test_doctor_knows_what_others_take_of_the_connections(own: Cli) -> None:
     url = sa.make_url(own.environ["SIPXCONFIG_DATABASE_URL"])
     own.environ |= {"SIPXCONFIG_WORKERS": "2", "SIPXCONFIG_THREADS": "4"}
-    execute(str(url), f"ALTER DATABASE {url.database} CONNECTION LIMIT 14")
+    execute(str(url), f"ALTER DATABASE {url.database} CONNECTION LIMIT 17")
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect():
         output = own.ok("doctor")
-    assert "PostgreSQL lets in 14 clients, but 14 may come: raise its max_connections" in output
+    assert "PostgreSQL lets in 17 clients, but 17 may come: raise its max_connections" in output
     assert re.search(r"\(others have \d+ of its connections\)", output)
 
 

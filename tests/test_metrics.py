@@ -188,6 +188,20 @@ def test_while_the_database_is_away_the_page_says_so(tmp_path: Path) -> None:
     assert b"sipxconfig_jobs{" not in body
 
 
+def test_what_cannot_be_read_hides_nothing_else(tmp_path: Path, database: Database) -> None:
+    read = exposition(str(tmp_path), database)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE jobs RENAME TO elsewhere")
+    try:
+        body = b"".join(read({"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics"}, lambda *_: None))
+    finally:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO jobs")
+    assert b"\nsipxconfig_database_up 1.0\n" in body
+    assert b"\nsipxconfig_build{" in body
+    assert b"sipxconfig_jobs{" not in body
+
+
 @pytest.fixture
 def lone_worker(
     database: Database, database_url: str, tmp_path: Path

@@ -223,16 +223,18 @@ def test_a_body_that_nobody_wants_is_not_waited_for_for_long(
         assert b"\r\nConnection: close\r\n" in answer
 
 
+@pytest.mark.parametrize("status", ["401", "503"])
 def test_who_sends_a_large_body_before_reading_gets_the_answer(
-    start_bare: Callable[..., Bare],
+    start_bare: Callable[..., Bare], status: str
 ) -> None:
     server = start_bare()
     size = 10_000_000
     with server.connect() as client:
-        head = f"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        path = f"/unread?{status}"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
         client.sendall(head.encode() + b"x" * size)
         answer = client.recv(1000)
-        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
         assert b"\r\nConnection: close\r\n" in answer
 
 

@@ -62,6 +62,30 @@ def test_a_server_with_another_schema_is_not_ready(
     assert client.request("GET", "/readyz", auth=None).status == 200
 
 
+def test_a_server_whose_database_cannot_be_read_is_not_ready(
+    client: Client, database: Database
+) -> None:
+    rename = "ALTER TABLE {} RENAME TO {}"
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(rename.format("alembic_version", "elsewhere"))
+        connection.exec_driver_sql("CREATE TABLE alembic_version (other text)")
+    try:
+        answer = client.request("GET", "/readyz", auth=None)
+    finally:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE alembic_version")
+            connection.exec_driver_sql(rename.format("elsewhere", "alembic_version"))
+    assert (answer.status, answer.body) == (503, b"not ready: the database cannot be read\n")
+
+
+def test_a_server_whose_database_takes_too_long_says_so(client: Client, database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE alembic_version")
+        answer = client.request("GET", "/readyz", auth=None)
+    late = b"not ready: the database does not answer in time\n"
+    assert (answer.status, answer.body) == (503, late)
+
+
 def test_the_patience_of_a_health_check_does_not_outlive_it(
     client: Client, database: Database
 ) -> None:

@@ -16,9 +16,11 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
+from sipxconfig_soap.cli import worker as worker_command
 from sipxconfig_soap.domain.jobs import PROFILES, announce
 from sipxconfig_soap.domain.phone_tables import queue_jobs
 from sipxconfig_soap.embedded import EmbeddedPostgres
+from tests.support.logs import events
 from tests.support.server import serve
 from tests.support.system import MAC, System
 from tests.support.worker import (
@@ -333,6 +335,30 @@ def test_the_server_has_a_worker_that_is_started_again(
         assert server.stop() == 0
         assert not second.is_running()
     assert sorted(files_below(root)) == sorted([f"{MAC}-sipx-phone.cfg", f"{MAC}.cfg"])
+
+
+@pytest.mark.usefixtures("database")
+def test_a_worker_that_cannot_be_started_is_started_later(
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(worker_command, "RESTART_SECONDS", 0.1)
+    python = sys.executable
+    # As while the virtual environment is made anew.
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    environment = {"SIPXCONFIG_DATABASE_URL": database_url, "SIPXCONFIG_DATA_DIR": str(tmp_path)}
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+    before = set(psutil.Process().children())
+    with worker_command.beside({}):
+        first, *_ = wait_for(lambda: events(caplog, "the worker cannot be started"))
+        assert first["reason"] == "No such file or directory"
+        monkeypatch.setattr(sys, "executable", python)
+        (started,) = wait_for(lambda: set(psutil.Process().children()) - before)
+        assert "worker" in wait_for(started.cmdline)
+    assert not started.is_running()
 
 
 def refuses(address: tuple[str, int]) -> bool:

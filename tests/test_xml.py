@@ -54,6 +54,15 @@ def test_elements_without_end_do_not_become_a_tree(once: str) -> None:
     assert grown < 64 * 1024
 
 
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_attributes_without_end_do_not_become_a_tree(quote: str) -> None:
+    # Three elements; an attribute takes more memory than one of them.
+    names = (f" a{number}={quote}{quote}" for number in range(100_001))
+    element = f"<a{''.join(names)}/>"
+    assert "more than 600000 quotation marks" in refusal(f"<r>{element * 3}</r>")
+    assert refusal(f"<r>{element * 2}</r>") == ""
+
+
 def test_elements_without_end_in_utf_16_do_not_become_a_tree() -> None:
     grown, text = run_apart("<a/>", "utf-16-le")
     assert text == "The request has more than 100000 elements."

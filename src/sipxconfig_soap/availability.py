@@ -20,6 +20,9 @@ _logger = structlog.stdlib.get_logger(__name__)
 DEAD = (psycopg2.OperationalError, psycopg2.InterfaceError)
 """What psycopg2 raises on a connection that has died."""
 
+QUERY_CANCELED = "57014"
+"""SQLSTATE of a statement that took longer than it may."""
+
 _AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, *DEAD)
 _ADDRESS = re.compile(r"connection to server (?:at|on socket) .*? failed: ")
 
@@ -36,7 +39,7 @@ def availability() -> Iterator[None]:
         raise Unavailable from error
 
 
-def sqlstate(error: BaseException) -> str | None:
+def sqlstate(error: BaseException | None) -> str | None:
     """PostgreSQL's code of an error; None when it was not PostgreSQL that spoke."""
     state: str | None = getattr(getattr(error, "orig", error), "pgcode", None)
     return state

@@ -136,8 +136,8 @@ def stream(
     try:
         with availability():
             with_transactions(connection)
-            options = {"stream_results": True, "yield_per": PIECE}
             with connection.begin():
+                options = {"yield_per": PIECE}
                 rows = connection.execute(statement, parameters, execution_options=options)
                 try:
                     yield from rows

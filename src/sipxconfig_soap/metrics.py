@@ -52,12 +52,9 @@ _BY_FAULT = {
 }
 _BY_STATUS = {401: "unauthorized", 403: "forbidden", 429: "held", 503: "unavailable"}
 
-OUTCOMES = ("ok", "bad", "broken", *_BY_FAULT.values(), *_BY_STATUS.values())
-"""All outcomes of requests; ``bad`` is what is no call, ``broken`` an answer that broke off."""
-
 
 def outcome(status: int | None, fault: str | None, *, complete: bool) -> str:
-    """How a request ended.
+    """How a request ended; ``bad`` is what is no call, ``broken`` an answer that broke off.
 
     Args:
         status: of the answer; None when there was none.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
-from sipxconfig_soap import schema
+from sipxconfig_soap import incident, schema
+from sipxconfig_soap.availability import QUERY_CANCELED, sqlstate
 from sipxconfig_soap.directories import why_not_writable
 from sipxconfig_soap.errors import Unavailable
 
@@ -28,8 +30,12 @@ def why_not_ready(database: Database, profile_root: Path | None) -> str | None:
     """
     try:
         current = database.change(_looks_right)
-    except Unavailable:
-        return "the database cannot be reached"
+    except Unavailable as away:
+        late = sqlstate(away.__cause__) == QUERY_CANCELED
+        return f"the database {'does not answer in time' if late else 'cannot be reached'}"
+    except exc.DBAPIError as error:
+        incident.report(error)
+        return "the database cannot be read"
     if not current:
         return "the database schema is not the one of this version"
     reason = None if profile_root is None else why_not_writable(profile_root)

@@ -13,8 +13,9 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from sqlalchemy import exc
 
-from sipxconfig_soap import __version__
+from sipxconfig_soap import __version__, incident
 from sipxconfig_soap.domain import jobs
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.readiness import PATIENCE
@@ -104,6 +105,9 @@ class _Surroundings(Collector):
         try:
             return self._database.change(work)
         except Unavailable:
+            return None
+        except exc.DBAPIError as error:
+            incident.report(error)
             return None
 
 

@@ -46,7 +46,7 @@ def in_one_piece(application: Application) -> Application:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             if any(name == "Content-Length" for name, _ in headers):
                 _hold_back(environ["gunicorn.socket"], held=True)
-            if status.startswith("4") and _may_be_unread(environ):
+            if status.startswith(("4", "503")) and _may_be_unread(environ):
                 # The next request on this connection would be lost; so the client is told.
                 _thread.request.force_close()
             return start_response(status, headers, *rest)

@@ -83,7 +83,7 @@ def change(
     """Do some work in one transaction; do it again when it loses a race.
 
     Args:
-        connection: in autocommit until now.
+        connection: in autocommit until now; has transactions from then on.
         work: gets the connection; is called again after a lost race, on a clean slate.
         receipt: takes the receipt out of what the work returned. With it the work is known to have
             been done or not, even if the connection dies inside COMMIT: then it is done again if
@@ -146,6 +146,16 @@ def is_lost_race(error: BaseException) -> bool:
 def with_transactions(connection: sa.Connection) -> None:
     """Let a connection that was in autocommit until now have transactions."""
     _set_isolation(connection, "READ COMMITTED")
+
+
+def without_transactions(connection: sa.Connection) -> None:
+    """Let each statement of a connection that had transactions be for itself again.
+
+    Raises:
+        Unavailable: the database is away.
+    """
+    with availability():
+        _set_isolation(connection, "AUTOCOMMIT")
 
 
 def _set_isolation(connection: sa.Connection, level: Any) -> None:

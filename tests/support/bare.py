@@ -33,7 +33,8 @@ def application(environ, start_response):
     if path == "/broken":
         raise RuntimeError("a secret")
     if path == "/unread":
-        start_response("401 Unauthorized", [("Content-Length", "0")])
+        status = environ["QUERY_STRING"] or "401"
+        start_response(f"{status} Refused", [("Content-Length", "0")])
         return []
     body = environ["wsgi.input"].read()
     if path == "/go":

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sipxconfig_soap import schema
 from sipxconfig_soap.cli.database import encoding_problem, reason_of
 from sipxconfig_soap.cli.output import moment
-from sipxconfig_soap.cli.worker import CONNECTIONS, profile_root_problem
+from sipxconfig_soap.cli.worker import CONNECTIONS, WATCHING, profile_root_problem
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.directories import (
     NoTemporaryDirectory,
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from sipxconfig_soap.settings import Settings
 
-OTHER_CONNECTIONS = CONNECTIONS + 2
-"""Beyond those of the web workers: for a worker, and two commands."""
+OTHER_CONNECTIONS = CONNECTIONS + WATCHING + 3
+"""Beyond those of the web workers: for a worker, for who watches the server, and two commands."""
 
 CLOCK_WARN_SECONDS = 2
 CLOCK_FAIL_SECONDS = 60
@@ -233,9 +233,8 @@ def write(_settings: Settings, connection: Connection) -> Iterator[Finding]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         yield Finding("fail", "writing", f"the role {user} lacks {missing[0]}{more}; grant it")
         return
-    trial = audit.Entry("-", "local", "command line", "doctor", (), audit.DONE)
     try:
-        audit.record(connection, trial)
+        audit.record_local(connection, "doctor", ())
     except DBAPIError as error:
         yield Finding("fail", "writing", reason_of(error))
         connection.rollback()

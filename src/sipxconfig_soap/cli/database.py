@@ -113,6 +113,23 @@ def open_database(
             database.dispose()
 
 
+def refuse_newer(state: schema.State, found: str | None) -> None:
+    """Refuse a database that a newer program has used.
+
+    Args:
+        state: of its schema.
+        found: the revision of its schema.
+
+    Raises:
+        click.ClickException: it is one.
+    """
+    if state is schema.State.AHEAD:
+        raise click.ClickException(
+            f"The database has schema {found}, which this version does not know: "
+            "it was used by a newer sipxconfig-soap; install that one."
+        )
+
+
 def require_current(database: Database) -> None:
     """Refuse a database whose schema is not the one of this program.
 
@@ -122,11 +139,7 @@ def require_current(database: Database) -> None:
     with database.engine.connect() as connection:
         state = schema.state(connection)
         found = schema.current_revision(connection)
-    if state is schema.State.AHEAD:
-        raise click.ClickException(
-            f"The database has schema {found}, which this version does not know: "
-            "it was used by a newer sipxconfig-soap; install that one."
-        )
+    refuse_newer(state, found)
     if state is not schema.State.CURRENT:
         has = f"schema {found}" if found else "no schema yet"
         raise click.ClickException(

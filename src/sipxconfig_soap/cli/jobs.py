@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.transactions import Receipt
 
-COLUMNS = (
-    *("id", "kind", "serial", "state", "reason"),
-    *("attempts", "created", "finished"),
-)
 FOLLOW_SECONDS = 1.0
 """How often ``--follow`` looks."""
 
@@ -63,14 +59,14 @@ def jobs(
     if context.invoked_subcommand is not None:
         _refuse_options_of_the_list(context)
         return
-    from sipxconfig_soap.domain.jobs import list_jobs  # noqa: PLC0415 - loads the tables
+    from sipxconfig_soap.domain.jobs import SHOWN, list_jobs  # noqa: PLC0415 - loads the tables
 
     settings = load_settings(data_dir=data_dir)
     with open_database(settings) as database:
         if follow:
             _follow(database, chosen, as_json=as_json)
         with database.engine.connect() as connection:
-            show(list_jobs(connection, **chosen), COLUMNS, as_json=as_json)
+            show(list_jobs(connection, **chosen), SHOWN, as_json=as_json)
 
 
 def _refuse_options_of_the_list(context: click.Context) -> None:
@@ -85,7 +81,7 @@ def _refuse_options_of_the_list(context: click.Context) -> None:
 
 def _follow(database: Database, chosen: dict[str, Any], *, as_json: bool) -> None:
     """Print a line for every job, and another one whenever its state or reason changes."""
-    from sipxconfig_soap.domain.jobs import list_jobs  # noqa: PLC0415
+    from sipxconfig_soap.domain.jobs import SHOWN, list_jobs  # noqa: PLC0415
 
     seen: dict[int, tuple[str, str | None]] = {}
     newest: datetime | None = None
@@ -96,7 +92,7 @@ def _follow(database: Database, chosen: dict[str, Any], *, as_json: bool) -> Non
             for row in list_jobs(connection, ended_since=since, **chosen):
                 if seen.get(row.id) != (row.state, row.reason):
                     seen[row.id] = (row.state, row.reason)
-                    values = {name: getattr(row, name) for name in COLUMNS}
+                    values = {name: getattr(row, name) for name in SHOWN}
                     click.echo(
                         json_line(values) if as_json else "  ".join(map(cell, values.values()))
                     )

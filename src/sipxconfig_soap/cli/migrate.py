@@ -8,7 +8,13 @@ import click
 
 from sipxconfig_soap import schema
 from sipxconfig_soap.cli.admin import ensure_superadmin
-from sipxconfig_soap.cli.database import data_dir_option, load_settings, open_database, require_utf8
+from sipxconfig_soap.cli.database import (
+    data_dir_option,
+    load_settings,
+    open_database,
+    refuse_newer,
+    require_utf8,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +35,7 @@ def migrate(data_dir: Path | None) -> None:
             require_utf8(connection)
             before = schema.current_revision(connection)
             state = schema.state(connection)
-        if state is schema.State.AHEAD:
-            raise click.ClickException(
-                f"The database has schema {before}, which this version does not know: "
-                "it was used by a newer sipxconfig-soap; install that one."
-            )
+        refuse_newer(state, before)
         if state is schema.State.CURRENT:
             click.echo(f"The schema is current ({before}).")
         else:

@@ -162,12 +162,18 @@ class _Supervisor(threading.Thread):
     def run(self) -> None:
         """Keep a worker running."""
         while not self._stopping.is_set():
-            self._worker = self._start()
-            # Gunicorn waits for all children of this process, and may be the first.
-            with suppress(ChildProcessError):
-                os.waitpid(self._worker, 0)
+            try:
+                self._worker = self._start()
+            except OSError as error:
+                logger.warning("the worker cannot be started", reason=os.strerror(error.errno or 0))
+            else:
+                # Gunicorn waits for all children of this process, and may be the first.
+                with suppress(ChildProcessError):
+                    os.waitpid(self._worker, 0)
+            # Its number may soon be that of another process.
+            self._worker = None
             if not self._stopping.wait(RESTART_SECONDS):
-                logger.warning("the worker ended; another one is started")
+                logger.warning("there is no worker; another one is started")
 
     def _start(self) -> int:
         # Not by subprocess: the pipe on which that waits would be inherited by a web worker that
@@ -186,7 +192,9 @@ class _Supervisor(threading.Thread):
         self._stopping.set()
         self._life.close()
         self.join(STOP_SECONDS)
-        if self.is_alive() and self._worker is not None:
-            os.kill(self._worker, signal.SIGKILL)
+        worker = self._worker
+        if worker is not None:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
             self.join()
         self._input.close()

@@ -162,7 +162,7 @@ def list_jobs(
     since: datetime | None = None,
     ended_since: datetime | None = None,
 ) -> Iterator[sa.Row[Any]]:
-    """Jobs, oldest first, in the columns that ``sipxconfig-soap jobs`` shows.
+    """Jobs, oldest first, in the columns `SHOWN`.
 
     Args:
         connection: to the database.
@@ -204,9 +204,12 @@ def newest_jobs(
     return connection.execute(statement).all()
 
 
+SHOWN = ("id", "kind", "serial", "state", "reason", "attempts", "created", "finished")
+"""The columns of a job that people see."""
+
+
 def _shown(state: str | None, serial: str | None) -> sa.Select[Any]:
-    names = ("id", "kind", "serial", "state", "reason", "attempts", "created", "finished")
-    statement = sa.select(*(jobs.c[name] for name in names))
+    statement = sa.select(*(jobs.c[name] for name in SHOWN))
     if state is not None:
         statement = statement.where(jobs.c.state == state)
     if serial is not None:

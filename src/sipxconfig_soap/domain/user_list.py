@@ -39,29 +39,37 @@ def find(query: Query, criterion: Criterion) -> Iterator[Any]:
     return _views(_FINDER.rows(query, criterion))
 
 
+_ALIAS = pool.names.c.value
+ALIASES = (
+    sa.select(sa.func.array_agg(aggregate_order_by(_ALIAS, _ALIAS)))
+    .where(pool.names.c.user_id == users.c.id, pool.names.c.kind == pool.ALIAS)
+    .scalar_subquery()
+)
+"""The aliases of a user."""
+
+GROUPS = grouping.USER_GROUPS.of_entity(users.c.id)
+BRANCH_NAME = grouping.branches.c.name
+
+WITH_BRANCH_AND_GROUPS = users.outerjoin(
+    grouping.branches, grouping.branches.c.id == users.c.branch_id
+).join(GROUPS, sa.true())
+"""Users, each with `BRANCH_NAME` and `GROUPS`."""
+
+
 def _statement() -> sa.Select[Any]:
-    aliases = (
-        sa.select(sa.func.array_agg(aggregate_order_by(pool.names.c.value, pool.names.c.value)))
-        .where(pool.names.c.user_id == users.c.id, pool.names.c.kind == pool.ALIAS)
-        .scalar_subquery()
-    )
-    groups = grouping.USER_GROUPS.of_entity(users.c.id)
     in_order = sa.func.row_number().over(order_by=users.c.user_name)
-    branches = grouping.branches
     return (
         sa.select(
             *(users.c[name] for name in _TEXTS),
             users.c.pin_hash,
-            aliases,
-            groups.c.ids,
-            groups.c.names,
+            ALIASES,
+            GROUPS.c.ids,
+            GROUPS.c.names,
             grants.own_values(users.c.id),
-            branches.c.name,
+            BRANCH_NAME,
             sa.case((in_order == 1, grants.catalogue())),
         )
-        .select_from(
-            users.outerjoin(branches, branches.c.id == users.c.branch_id).join(groups, sa.true())
-        )
+        .select_from(WITH_BRANCH_AND_GROUPS)
         .order_by(users.c.user_name)
     )
 

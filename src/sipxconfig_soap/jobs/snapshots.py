@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from sipxconfig_soap.domain.grouping import PHONE_GROUPS
+from sipxconfig_soap.domain.lines import lines_with_users
 from sipxconfig_soap.domain.phone_tables import lines, phones, serial_key
 from sipxconfig_soap.domain.tables import among
 from sipxconfig_soap.domain.users import users
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 def load(connection: sa.Connection, phone_ids: Sequence[int]) -> dict[int, PhoneSnapshot]:
     """The phones with these ids that are there, with their lines, all as of one moment."""
-    with_users = lines.outerjoin(users, users.c.id == lines.c.user_id)
     groups = PHONE_GROUPS.of_entity(phones.c.id)
     rows = connection.execute(
         sa.select(
@@ -43,7 +43,9 @@ def load(connection: sa.Connection, phone_ids: Sequence[int]) -> dict[int, Phone
             users.c.last_name,
         )
         .select_from(
-            phones.outerjoin(with_users, lines.c.phone_id == phones.c.id).join(groups, sa.true())
+            phones.outerjoin(lines_with_users, lines.c.phone_id == phones.c.id).join(
+                groups, sa.true()
+            )
         )
         .where(among(phones.c.id, phone_ids))
         .order_by(phones.c.id, lines.c.id)

@@ -119,7 +119,11 @@ def serve() -> None:
             function, args, kwargs = pickle.load(requests)  # noqa: S301 - from our own parent
         except EOFError:
             return
-        pickle.dump(_outcome(function, args, kwargs), answers)
+        try:
+            outcome = _outcome(function, args, kwargs)
+        except TooLong as error:  # its time ended just as it did
+            outcome = True, error
+        pickle.dump(outcome, answers)
         answers.flush()
 
 

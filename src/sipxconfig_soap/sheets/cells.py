@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sipxconfig_soap.values import NOT_XML
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -14,7 +16,6 @@ _BEGINNINGS = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 _COMPUTED = re.compile(f"'*{_BEGINNINGS}")
 _PROTECTED = re.compile(f"'+{_BEGINNINGS}")
 _AS_TEXT = re.compile(r'="([^"]*)"')
-_UNREADABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MEMBER = re.compile(r'[\s,]*(?:"((?:[^"]|"")*)"|([^\s,"]+))(?=[\s,]|\Z)', re.ASCII)
 _SPOILT = (
     (
@@ -56,7 +57,7 @@ def plain(cell: str) -> str:
 
 def is_unreadable(text: str) -> bool:
     """Whether a text has characters that no answer could show, as XML has no way to write them."""
-    return _UNREADABLE.search(text) is not None
+    return NOT_XML.search(text) is not None
 
 
 def joined(members: Iterable[str]) -> str:

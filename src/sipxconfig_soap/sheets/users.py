@@ -6,11 +6,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sipxconfig_soap import errors
 from sipxconfig_soap.db import stream
-from sipxconfig_soap.domain import grouping, pins, pool, user_changes
+from sipxconfig_soap.domain import grouping, pins, pool, user_changes, user_list
 from sipxconfig_soap.domain.properties import Edit, Text
 from sipxconfig_soap.domain.searches import Criterion
 from sipxconfig_soap.domain.tables import given
@@ -65,39 +64,25 @@ class Stored(NamedTuple):
     groups: Sequence[str]
 
 
-def _statement() -> sa.Select[Any]:
-    held = pool.names
-    aliases = (
-        sa.select(sa.func.array_agg(aggregate_order_by(held.c.value, held.c.value)))
-        .where(held.c.user_id == users.c.id, held.c.kind == pool.ALIAS)
-        .scalar_subquery()
-    )
-    groups = grouping.USER_GROUPS.of_entity(users.c.id)
-    branches = grouping.branches
-    return (
-        sa.select(
-            users.c.user_name,
-            users.c.sip_password,
-            users.c.first_name,
-            users.c.last_name,
-            users.c.email_address,
-            branches.c.name,
-            users.c.pin_hash,
-            users.c.voicemail_pin_hash,
-            aliases,
-            groups.c.names,
-        )
-        .select_from(
-            users.outerjoin(branches, branches.c.id == users.c.branch_id).join(groups, sa.true())
-        )
-        .order_by(users.c.user_name)
-    )
-
-
 Hashes: TypeAlias = dict[tuple[int, str], str]
 """Of PINs, by line and field."""
 
-_ALL = _statement()
+_ALL = (
+    sa.select(
+        users.c.user_name,
+        users.c.sip_password,
+        users.c.first_name,
+        users.c.last_name,
+        users.c.email_address,
+        user_list.BRANCH_NAME,
+        users.c.pin_hash,
+        users.c.voicemail_pin_hash,
+        user_list.ALIASES,
+        user_list.GROUPS.c.names,
+    )
+    .select_from(user_list.WITH_BRANCH_AND_GROUPS)
+    .order_by(users.c.user_name)
+)
 _SOME = _ALL.where(users.c.user_name == sa.any_(given("names", sa.Text())))
 _ZEROS = sa.select(pool.names.c.value).where(pool.names.c.value.regexp_match("^0[0-9]+$"))
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 
-from sipxconfig_soap.values import WHITE_SPACE
+from sipxconfig_soap.values import NOT_XML, WHITE_SPACE
 
 _NO_WHITE_SPACE = dict.fromkeys(map(ord, WHITE_SPACE))
-_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def decoded(text: str) -> str:
@@ -31,6 +29,6 @@ def decoded(text: str) -> str:
         found = content.decode()
     except UnicodeDecodeError:
         found = content.decode("iso-8859-1")
-    if _NOT_IN_XML.search(found):
+    if NOT_XML.search(found):
         raise ValueError("holds, in base64, characters that XML cannot hold")
     return found

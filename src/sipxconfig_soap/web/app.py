@@ -77,7 +77,7 @@ class _Edge:
         self._profile_root = profile_root
         self._rules = Rules.from_settings(settings)
         self._endpoints = build_endpoints(settings)
-        self._desk = Desk(settings, self._endpoints)
+        self._desk = Desk(settings, self._rules, self._endpoints)
         known = KnownAddresses(database)
         self._gate = Gate(settings.realm, Throttle(), VerifiedLogins(), known)
         self._untrusted = UntrustedProxies(database)

@@ -11,7 +11,7 @@ from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.errors import Unavailable
 from sipxconfig_soap.metrics import LOGINS
-from sipxconfig_soap.transactions import change
+from sipxconfig_soap.transactions import change, without_transactions
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from sipxconfig_soap.web.forwarded import UNKNOWN, place_of
 from sipxconfig_soap.web.responses import Refusal, plain
@@ -152,4 +152,6 @@ def _rehash(login: Credentials, account: Account, connection: sa.Connection) -> 
     new_hash = pins.hash_pin(login.pin)
     with suppress(Unavailable):
         change(connection, lambda each: accounts.replace_hash(each, account, new_hash))
+        # What the request reads now is not to hold a snapshot until its answer is sent.
+        without_transactions(connection)
     return new_hash

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from sipxconfig_soap.domain.rules import Rules
 from sipxconfig_soap.web.pages import Pages
 from sipxconfig_soap.web.pages_changes import CHANGES, ChangesPage
 from sipxconfig_soap.web.pages_jobs import JOBS, JobsPage
@@ -16,6 +15,7 @@ from sipxconfig_soap.web.templates import Templates
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.settings import Settings
     from sipxconfig_soap.soap.endpoint import Endpoint
     from sipxconfig_soap.web.fields import Fields, Visit
@@ -43,12 +43,11 @@ class Desk:
         pages: those of the services.
     """
 
-    def __init__(self, settings: Settings, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(self, settings: Settings, rules: Rules, endpoints: Mapping[str, Endpoint]) -> None:
         templates = Templates()
-        rules = Rules.from_settings(settings)
         self.pages = Pages(endpoints, templates)
         jobs = JobsPage(templates)
-        self._phone = PhonePage(settings, templates)
+        self._phone = PhonePage(settings, rules, templates)
         found = [
             Page(JOBS, jobs.show, jobs.retry),
             Page(CHANGES, ChangesPage(endpoints, templates).show),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import phones
-from sipxconfig_soap.domain.rules import Rules
 from sipxconfig_soap.domain.searches import Criterion
 from sipxconfig_soap.domain.tables import TEXT_LIMIT
 from sipxconfig_soap.domain.work import Query
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from sipxconfig_soap.domain.rules import Rules
     from sipxconfig_soap.provisioning.phone import LineSnapshot, PhoneSnapshot
     from sipxconfig_soap.settings import Settings
     from sipxconfig_soap.web.fields import Visit
@@ -52,9 +52,9 @@ class _File(NamedTuple):
 class PhonePage:
     """Shows phones."""
 
-    def __init__(self, settings: Settings, templates: Templates) -> None:
+    def __init__(self, settings: Settings, rules: Rules, templates: Templates) -> None:
         self._templates = templates
-        self._rules = Rules.from_settings(settings)
+        self._rules = rules
         # One, which remembers for all who look which templates take too much. It is for one
         # thread at a time, and its child ends with it.
         self._renderer = Renderer(provisioning_settings(settings))
