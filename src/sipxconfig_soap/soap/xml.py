@@ -13,7 +13,7 @@ from sipxconfig_soap.soap.faults import Fault, client_fault
 MAX_DEPTH, MAX_ELEMENTS = 64, 100_000
 DEEP = f"The request nests elements deeper than {MAX_DEPTH}"
 MANY = f"The request has more than {MAX_ELEMENTS} elements"
-MAX_QUOTES = 6 * MAX_ELEMENTS
+MAX_QUOTES = 10 * MAX_ELEMENTS
 QUOTED = f"The request has more than {MAX_QUOTES} quotation marks"
 _DOCTYPE = re.compile(rb"(?s)(?:\xef\xbb\xbf)?(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+<!DOCTYPE")
 _LONG_VALUE = re.compile(rb"""=\s*["'][^"'<>]{2000}""")
