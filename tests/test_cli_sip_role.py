@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 VIEWS = ("credentials", "addresses", "rings", "permissions", "lines", "domains")
 
 
-@pytest.fixture
-def role(own: Cli) -> Iterator[str]:
+@pytest.fixture(params=['sip "100%" {}'])
+def role(own: Cli, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a role that is gone afterwards, with characters that must be quoted."""
-    name = f'sip "100%" {os.getpid()}'
+    name = request.param.format(os.getpid())
     yield name
     url = own.environ["SIPXCONFIG_DATABASE_URL"]
     quoted = name.replace('"', '""')
@@ -53,7 +53,7 @@ def warned(own: Cli, *arguments: str, stdin: str = "") -> str:
 def test_a_new_role_reads_the_views_and_nothing_else(own: Cli, role: str) -> None:
     output = warned(own, role)
     (password,) = re.findall(r"^Its password: (\w{24}) ", output, re.MULTILINE)
-    assert f'#!define DATABASE "pbx=>postgres://{role}:{password}@' in output
+    assert password
     url = as_role(own, role)
     for view in VIEWS:
         scalar(url, f"SELECT count(*) FROM sip.{view}")
@@ -65,6 +65,21 @@ def test_a_new_role_reads_the_views_and_nothing_else(own: Cli, role: str) -> Non
             execute(url.render_as_string(hide_password=False), statement)
     facts = "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = :name"
     assert scalar(url, facts, name=role) is False
+
+
+@pytest.mark.parametrize("role", ["sip-{}"], indirect=True)
+def test_what_kamailio_needs_is_printed(own: Cli, role: str) -> None:
+    output = warned(own, role)
+    (password,) = re.findall(r"^Its password: (\w{24}) ", output, re.MULTILINE)
+    database = sa.make_url(own.environ["SIPXCONFIG_DATABASE_URL"]).database
+    line = f'#!define DATABASE "pbx=>postgres://{role}:{password}@localhost/{database}"'
+    assert output.splitlines()[-1] == line
+
+
+def test_nothing_is_printed_that_kamailio_would_misread(own: Cli, role: str) -> None:
+    output = warned(own, role)
+    assert "#!define" not in output
+    assert output.endswith("only letters, digits, _ . and - in the names of role and database.\n")
 
 
 def test_the_password_is_stored_as_its_hash(own: Cli, role: str) -> None:

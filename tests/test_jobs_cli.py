@@ -192,6 +192,21 @@ def test_retry_wants_to_know_what(cli: Cli) -> None:
         assert "Name the numbers of jobs, or --all." in errors
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["retry", str(2**63)], "9223372036854775808 is not in the range"),
+        (["purge", "--days", "1e9"], "1e+09 is not from 0 to 36500."),
+        (["purge", "--days", "nan"], "nan is not from 0 to 36500."),
+        (["purge", "--days", "-1"], "-1 is not from 0 to 36500."),
+    ],
+)
+def test_numbers_that_there_cannot_be(cli: Cli, arguments: list[str], reason: str) -> None:
+    code, _, message = cli.run("jobs", *arguments)
+    assert code == 2
+    assert reason in message
+
+
 def test_purge(with_jobs: System, cli: Cli) -> None:
     with with_jobs.database.engine.begin() as connection:
         connection.exec_driver_sql(

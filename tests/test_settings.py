@@ -43,6 +43,8 @@ ACCEPTED = [
     ("DATABASE_URL", "postgresql://u:p@h/d", "postgresql://u:p@h/d"),
     ("DATABASE_URL", "postgresql:///d?host=/run/pg", "postgresql:///d?host=/run/pg"),
     ("DATABASE_URL", " postgresql://u:p@h/d\n", "postgresql://u:p@h/d"),
+    ("DATABASE_URL", "postgresql://u:a%40b@h:1/d", "postgresql://u:a%40b@h:1/d"),
+    ("DATABASE_URL", "postgresql:///d?host=g,h&port=1,2", "postgresql:///d?host=g,h&port=1,2"),
     ("DATABASE_URL", " \t", None),
     ("PUBLIC_URL", "  https://pbx.example.org ", "https://pbx.example.org"),
     ("DATABASE_WAIT", "0", 0),
@@ -93,6 +95,9 @@ REFUSED = [
     ("DATABASE_URL", "postgresql+psycopg://u@h/d"),
     ("DATABASE_URL", "postgresql://u@h"),
     ("DATABASE_URL", "a database"),
+    ("DATABASE_URL", "postgresql://u:a%00b@h/d"),
+    ("DATABASE_URL", "postgresql://u:p@h:65536/d"),
+    ("DATABASE_URL", "postgresql://u:p@h/d?host=/x&port=zz"),
     ("DATABASE_URL", "postgresql://u:p@h/d\npostgresql://u:p@h/e"),
     ("ADMIN_PIN", "12\n34"),
     ("TEST_SERVICE", "perhaps"),
@@ -210,6 +215,16 @@ def test_secrets_are_neither_shown_nor_options() -> None:
         "database_url",
         "direct_database_url",
     }
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u:a@s3cret@127.0.0.1:1/d", "postgresql://u:1@s3cret/x@h/d"],
+)
+def test_a_password_that_seems_to_be_a_host_is_not_shown_as_one(url: str) -> None:
+    with pytest.raises(SettingsError, match="with %40, %2F and %25 for @, / and %") as caught:
+        Settings.load({"SIPXCONFIG_DATABASE_URL": url})
+    assert "s3cret" not in str(caught.value)
 
 
 def test_data_dir_is_absolute_and_knows_the_home_directory(

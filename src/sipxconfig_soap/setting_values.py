@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from sipxconfig_soap.values import parse_boolean
+from sipxconfig_soap.values import has_control, parse_boolean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,13 +222,30 @@ def database_url(given: str) -> str | None:
     if not given:
         return None
     try:
-        url = make_url(given)
-        usable = url.drivername in _DRIVERS and bool(url.database)
+        usable = _is_of_database(make_url(given))
     except (ArgumentError, ValueError):
         usable = False
     if not usable:
-        raise ValueError("a URL such as postgresql://user:password@host:5432/sipxconfig")
+        raise ValueError(
+            "a URL such as postgresql://user:password@host:5432/sipxconfig, with %40, %2F and %25 "
+            "for @, / and % in a password"
+        )
     return given
+
+
+def _is_of_database(url: URL) -> bool:
+    options = url.normalized_query
+    parts = [url.username, url.password, url.host, url.database]
+    texts = [*filter(None, parts), *(text for given in options.values() for text in given)]
+    ports = [url.port, *(int(each) for text in options.get("port", ()) for each in text.split(","))]
+    return (
+        url.drivername in _DRIVERS
+        and bool(url.database)
+        # What follows an @ in a password seems to be the host, which is shown.
+        and "@" not in f"{url.host}{url.database}"
+        and not any(map(has_control, texts))
+        and all(port is None or 0 < port <= _LAST_PORT for port in ports)
+    )
 
 
 def _members(given: str) -> list[str]:

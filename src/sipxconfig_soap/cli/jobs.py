@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from sipxconfig_soap.db import Database
     from sipxconfig_soap.transactions import Receipt
 
+MOST_DAYS = 36_500
+"""For how long jobs can be kept at most, as by SIPXCONFIG_JOB_DAYS."""
+
+LAST_NUMBER = 2**63 - 1
+"""The greatest number that a job can have."""
+
 FOLLOW_SECONDS = 1.0
 """How often ``--follow`` looks."""
 
@@ -102,7 +108,7 @@ def _follow(database: Database, chosen: dict[str, Any], *, as_json: bool) -> Non
 
 
 @jobs.command()
-@click.argument("numbers", type=int, nargs=-1)
+@click.argument("numbers", type=click.IntRange(1, LAST_NUMBER), nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All jobs that have failed.")
 @data_dir_option
 def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
@@ -124,9 +130,20 @@ def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
     click.echo(f"Jobs that wait again: {count}.")
 
 
+def _days(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if not 0 <= value <= MOST_DAYS:  # no number is not
+        raise click.BadParameter(f"{value:g} is not from 0 to {MOST_DAYS}.")
+    return value
+
+
 @jobs.command()
 @click.option(
-    "--days", type=click.FloatRange(0), default=30.0, show_default=True, help="Ended so long ago."
+    "--days",
+    type=float,
+    callback=_days,
+    default=30.0,
+    show_default=True,
+    help="Ended so long ago.",
 )
 @data_dir_option
 def purge(days: float, data_dir: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import sqlalchemy as sa
+
+_IN_URLS = re.compile(r"[A-Za-z0-9_.-]+\Z")
+"""What Kamailio finds in the URL of a database whatever it is; it knows no escapes."""
 
 MADE_UP_LENGTH = 24
 """Characters of a password that is made up."""
@@ -93,8 +97,12 @@ def _told(name: str, made_up: str | None, url: sa.URL) -> str:
         lines.append(
             f"It listens in the directory {socket}; Kamailio needs it to listen on TCP too."
         )
-    lines.append("For sipxconfig-local.cfg of Kamailio (deploy/kamailio):")
-    lines.append(
-        f'#!define DATABASE "pbx=>postgres://{name}:{made_up or "PASSWORD"}@{at}/{url.database}"'
-    )
+    if _IN_URLS.match(name) and _IN_URLS.match(str(url.database)):
+        place = f"pbx=>postgres://{name}:{made_up or 'PASSWORD'}@{at}/{url.database}"
+        lines.append("For sipxconfig-local.cfg of Kamailio (deploy/kamailio):")
+        lines.append(f'#!define DATABASE "{place}"')
+    else:
+        lines.append(
+            "Kamailio takes only letters, digits, _ . and - in the names of role and database."
+        )
     return "\n".join(lines)
