@@ -357,6 +357,8 @@ def test_a_server_that_stops_answers_what_has_begun_and_refuses_new_clients(
 ) -> None:
     server = start_bare(workers=2, threads=4)
     assert server.process.stdout is not None
+    # gunicorn forgets to stop a process that has just been forked, and waits for it in vain.
+    wait_for(lambda: len({server.get("/process")[1] for _ in range(20)}) == 2)
     body = b"x" * 100_000
     with contextlib.ExitStack() as stack:
         begun = [stack.enter_context(server.connect()) for _ in range(4)]
