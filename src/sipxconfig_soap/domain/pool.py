@@ -131,7 +131,7 @@ def check_free(
     owner: str,
     *,
     entities: Mapping[int, str] | None = None,
-) -> None:
+) -> list[Claim]:
     """Note a problem for every value that is taken.
 
     Args:
@@ -139,20 +139,38 @@ def check_free(
         claims: the values.
         owner: the pool's column for this kind of entity (``user_id``).
         entities: names of the matched entities that are to have the values, by id; None when a
-            new entity is added. Each keeps what it has, and several cannot have the same.
+            new entity is added. Each keeps what it has.
+
+    Returns:
+        The claims of values that nobody has.
     """
     taken = holders(work, [claim.value for claim in claims])
+    free = []
     for claim in claims:
         holder = taken.get(claim.value)
-        if entities is None:
-            if holder is not None:
-                work.problems.add(in_use(claim, holder.words))
-            continue
-        free_for = next(iter(entities), None) if holder is None else holder.ids.get(owner)
-        for entity_id, name in entities.items():
-            if entity_id != free_for:
-                words = holder.words if holder else "another entity of the same edit"
-                work.problems.add(in_use(claim, words, entity=name))
+        if holder is None:
+            free.append(claim)
+        elif entities is None:
+            work.problems.add(in_use(claim, holder.words))
+        else:
+            for entity_id, name in entities.items():
+                if entity_id != holder.ids.get(owner):
+                    work.problems.add(in_use(claim, holder.words, entity=name))
+    return free
+
+
+def check_single(work: Work, claims: Sequence[Claim], entities: Sequence[str]) -> None:
+    """Note that one entity alone can have values that are free.
+
+    Args:
+        work: the operation, with the problems that each entity has by itself.
+        claims: the values.
+        entities: names of the matched ones.
+    """
+    for claim in claims:
+        for name in entities[1:]:
+            problem = in_use(claim, "another entity of the same edit", entity=name)
+            work.problems.add(problem)
 
 
 def in_use(claim: Claim, words: str, *, entity: str | None = None) -> Problem:

@@ -179,29 +179,32 @@ class _Change:
         self._permission_ids = ids_by_name(self._work, self._values.get("permissions", {}))
         self._claims = claims_of(self._values, self._sent)
         pool.check_reserved(self._work, self._claims)
-        pool.check_free(self._work, self._claims, "user_id", entities=self._entities)
-        if len(self._matched) == 1:
-            self._check_distinct(self._matched[0])
+        free = pool.check_free(self._work, self._claims, "user_id", entities=self._entities)
+        self._check_distinct()
         for row in self._matched:
             if is_superadmin(row.user_name):
                 self._check_protected(row)
+        pool.check_single(self._work, free, list(self._entities.values()))
 
-    def _check_distinct(self, row: sa.Row[Any]) -> None:
+    def _check_distinct(self) -> None:
         """A user's name and its aliases must differ, whichever of them is edited."""
-        name = self._values.get("userName") or row.user_name
-        given: Given | None = None
-        words = "the userName itself"
-        if "aliases" in self._values:
-            given = self._values["aliases"].get(name)
-        elif name != row.user_name and name in self._aliases_of(row.id):
-            given, words = Given("userName", self._sent["userName"] or ""), "an alias of the user"
-        if given is not None:
-            self._work.problems.add(errors.name_in_use(*given, words, entity=row.user_name))
+        refuse = self._work.problems.add
+        new_name, aliases = self._values.get("userName"), self._values.get("aliases")
+        if aliases is not None:
+            for name in self._entities.values():
+                given: Given | None = aliases.get(new_name or name)
+                if given is not None:
+                    refuse(errors.name_in_use(*given, "the userName itself", entity=name))
+        elif new_name is not None and (holder := self._entities.get(self._alias_of(new_name))):
+            sent = self._sent["userName"] or ""
+            refuse(errors.name_in_use("userName", sent, "an alias of the user", entity=holder))
 
-    def _aliases_of(self, user_id: int) -> list[str]:
+    def _alias_of(self, value: str) -> int | None:
+        """The id of the user who has this alias."""
         held = pool.names.c
-        aliases = sa.select(held.value).where(held.user_id == user_id, held.kind == pool.ALIAS)
-        return list(self._work.execute(aliases).scalars())
+        owner = sa.select(held.user_id).where(held.value == value, held.kind == pool.ALIAS)
+        found: int | None = self._work.execute(owner).scalar()
+        return found
 
     def _check_protected(self, row: sa.Row[Any]) -> None:
         """The built-in administrator keeps its name and a PIN."""
