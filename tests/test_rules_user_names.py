@@ -142,3 +142,27 @@ def test_whoever_would_be_refused_alone_is_listed_among_several_too(
         search={"byGroup": group},
         edit=edits(**edit),
     )
+
+
+def test_who_cannot_be_renamed_is_in_nobodys_way(system: System) -> None:
+    protected = refused("protectedUser", "userName", "zz", "superadmin")
+    administrators: dict[str, Any] = {
+        "operation": "manageUser",
+        "search": {"byGroup": "administrators"},
+        "edit": edits(userName="zz"),
+    }
+    system.add_users("a1", groups=["administrators"])
+    system.refuses(protected, **administrators)
+    system.add_users("a2", groups=["administrators"])
+    system.refuses(protected, refused("nameInUse", "userName", "zz", "a2"), **administrators)
+
+
+def test_a_free_name_is_for_the_one_that_could_have_all(system: System) -> None:
+    system.edit_user("2", aliases="x")
+    system.refuses(
+        refused("nameInUse", "aliases", "x", "1"),
+        refused("nameInUse", "userName", "zz", "1"),
+        operation="manageUser",
+        search={"byGroup": "G"},
+        edit=edits(userName="zz", aliases="x"),
+    )

@@ -8,6 +8,7 @@ key is that rule, so it also holds between two clients that add the same value a
 from __future__ import annotations
 
 from functools import cache
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -160,16 +161,20 @@ def check_free(
 
 
 def check_single(work: Work, claims: Sequence[Claim], entities: Sequence[str]) -> None:
-    """Note that one entity alone can have values that are free.
+    """Note that one entity alone can have values that are free: the first that nothing refuses.
 
     Args:
         work: the operation, with the problems that each entity has by itself.
         claims: the values.
         entities: names of the matched ones.
     """
-    for claim in claims:
-        for name in entities[1:]:
-            problem = in_use(claim, "another entity of the same edit", entity=name)
+    refused = {(each.field, each.value, each.entity) for each in work.problems.found}
+    refusing = {entity for *_, entity in refused}
+    fit = next(chain((name for name in entities if name not in refusing), entities), None)
+    for claim, name in product(claims, entities):
+        problem = in_use(claim, "another entity of the same edit", entity=name)
+        # Who cannot have a value is in nobody's way, and has said why.
+        if name != fit and (problem.field, problem.value, name) not in refused:
             work.problems.add(problem)
 
 
