@@ -202,6 +202,16 @@ def test_a_problem_of_an_edit_stands_beside_its_value(visitor: Visitor, system: 
     ]
 
 
+def test_a_problem_stands_beside_the_last_edit_of_its_property(visitor: Visitor) -> None:
+    page = visitor.get(f"{SERVICES}/UserService/manageUser")
+    page = visitor.send(page, "manageUser", "_more=edit")
+    properties = {f"edit[{row}].property": "emailAddress" for row in (0, 1)}
+    values = {"edit[0].value": "bad", "edit[1].value": "bad2"}
+    page = visitor.send(page, "manageUser", **properties, **values)
+    assert page.problems("edit[0].value") == []
+    assert page.problems("edit[1].value") == ["emailAddress 'bad2' is not an email address."]
+
+
 def test_an_edit_without_a_value_clears_the_property(visitor: Visitor, system: System) -> None:
     system.add_users("1", lastName="x")
     values = {"search.byUserName": "1", "edit[0].property": "lastName"}

@@ -216,8 +216,9 @@ class Form:
 
     def _place(self, path: str, places: Mapping[str, object]) -> str | None:
         whole = _INDEX.sub("", path)
-        for row in next((each.rows for each in self.rows if each.path == _EDITS), ()):
-            # What is wrong with an edit is told of the property.
+        edits = next((each.rows for each in self.rows if each.path == _EDITS), [])
+        # What is wrong with an edit is told of the property, of which the last edit counts.
+        for row in reversed(edits):
             name, value = row.controls()
             if whole and name.value == whole:
                 return value.path
