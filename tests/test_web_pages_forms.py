@@ -226,7 +226,8 @@ def test_a_change_of_every_entity_has_to_be_wanted(visitor: Visitor, system: Sys
     assert sent(page) == "<search/><deleteUser>true</deleteUser>"
     assert system.user_names() == ["1", "2", "superadmin"]
     for said in ("no", ""):
-        visitor.call("UserService", "manageUser", deleteUser="true", _every=said)
+        page = visitor.call("UserService", "manageUser", deleteUser="true", _every=said)
+        assert page.status == 400
         assert system.user_names() == ["1", "2", "superadmin"]
     page = visitor.call("UserService", "manageUser", deleteUser="true", _every="yes")
     assert sent(page) == "<deleteUser>true</deleteUser>"

@@ -68,6 +68,32 @@ def test_a_field_that_a_form_does_not_have_is_refused_and_nothing_is_done(
     assert system.jobs() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("_every", "foo", "foo"),
+        ("_every", "", ""),
+        ("_every", "yes\n", "yes\\n"),
+        ("_more", "bogus", "bogus"),
+        ("_more", "", ""),
+        ("_more", "edit[0]", "edit[0]"),
+    ],
+)
+def test_what_no_box_and_no_button_of_a_form_says_is_refused_and_nothing_is_done(
+    visitor: Visitor, system: System, name: str, value: str, shown: str
+) -> None:
+    before = system.dump()
+    path = f"{SERVICES}/UserService/manageUser"
+    done = {"edit[0].property": "lastName", "edit[0].value": "x", "search.byUserName": "superadmin"}
+    sent = dict(visitor.get(path).form("manageUser").form_values()) | done
+    refused = visitor.post(path, {**sent, name: value}).response
+    assert refused.status == 400
+    assert refused.text == f"The field '{name}' cannot be '{shown}'. Open the page again.\n"
+    assert system.dump() == before
+    assert visitor.post(path, sent).status == 200
+    assert system.dump() != before
+
+
 @pytest.mark.parametrize("path", FORMS)
 def test_a_field_that_is_given_twice_is_refused(
     visitor: Visitor, system: System, path: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -16,7 +17,7 @@ from sipxconfig_soap.web.content import read_content_type
 from sipxconfig_soap.web.responses import Refusal, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
     import sqlalchemy as sa
 
@@ -82,19 +83,28 @@ class Visit(NamedTuple):
         return found
 
 
-def check_known(sent: Fields, known: Container[str]) -> None:
-    """Refuse fields that a form does not have, or that came twice: nothing sent is dropped.
+def check_known(
+    sent: Fields, known: Container[str], fixed: Mapping[str, Container[str]] = MappingProxyType({})
+) -> None:
+    """Refuse what a form does not have, or what came twice: nothing sent is dropped.
 
     Args:
         sent: the fields that came.
         known: names of those that the form has, beside its proof.
+        fixed: all values of those that nobody fills in, by name.
 
     Raises:
         Refusal: with 400.
     """
     for name, values in sent.lists():
-        what = "is given twice" if len(values) > 1 else "is not of this form"
-        if len(values) > 1 or (name != TOKEN and name not in known):
+        what = None
+        if len(values) > 1:
+            what = "is given twice"
+        elif name != TOKEN and name not in known:
+            what = "is not of this form"
+        elif name in fixed and values[0] not in fixed[name]:
+            what = f"cannot be '{escape(values[0][:VALUE_LIMIT])}'"
+        if what is not None:
             shown = escape(name[:VALUE_LIMIT])
             raise Refusal(plain(400, f"The field '{shown}' {what}. Open the page again."))
 

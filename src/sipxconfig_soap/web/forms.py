@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 MORE = "_more"
 """The button that asks for another row; its value says of what."""
 
-EVERY = "_every"
-"""The box that says ``yes``: without a search, every entity."""
+EVERY, YES = "_every", "yes"
+"""The box, and what it says when it is ticked: without a search, every entity."""
 
 HIDDEN = "•••••"
 """What a page shows of a secret."""
@@ -188,6 +188,11 @@ class Form:
         self.problems: list[tuple[str, str | None]] = []
 
     @property
+    def fixed(self) -> dict[str, tuple[str, ...]]:
+        """What its box and its buttons can say; nothing else would come into the request."""
+        return {EVERY: (YES,), MORE: tuple(each.path for each in self.rows)}
+
+    @property
     def rows(self) -> list[Rows]:
         """What there may be more of."""
         return [
@@ -284,7 +289,7 @@ class _Builder:
     def _every(self) -> bool:
         """Every entity is what a new form asks for, but never what it changes."""
         self.known.add(EVERY)
-        return not self.operation.writes if self.sent is None else self.sent.get(EVERY) == "yes"
+        return not self.operation.writes if self.sent is None else self.sent.get(EVERY) == YES
 
     def _rows(
         self, name: str, kind: Any, path: str, source: str, owners: tuple[str, ...]

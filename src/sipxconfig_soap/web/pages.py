@@ -133,10 +133,10 @@ class Pages:
 
         Raises:
             BadHost: see `service`.
-            Refusal: with 400; a field is none of the form.
+            Refusal: with 400; a field, or what it says, is none of the form.
         """
         form = Form(operation, sent)
-        check_known(sent, form.known)
+        check_known(sent, form.known, form.fixed)
         if MORE in sent:
             form.forget()
             return self._operation(endpoint, form, visit)
