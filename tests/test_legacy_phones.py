@@ -232,6 +232,22 @@ def test_phones_that_cannot_be_are_refused(
     assert system.phone(MAC)["deviceVersion"] == "polycom2.0"
 
 
+def test_of_two_phones_with_one_profile_file_the_other_is_named(
+    system: System, importer: Importer, make_legacy: Make
+) -> None:
+    system.add_phone("0004f2abcdef", "hitachi5000")
+    old = make_legacy()
+    for serial in ("000001abcdef", "000002fedcba", "000003fedcba"):
+        old.phone(serial, "hitachi5000")
+    outcome = importer.run(old, merge=True)
+    shared = "would share its profile file with the phone"
+    assert sorted(outcome.sentences("phones")) == [
+        f"serialNumber '000001abcdef' {shared} 0004f2abcdef.",
+        f"serialNumber '000003fedcba' {shared} 000002fedcba.",
+    ]
+    assert system.serials() == ["0004f2abcdef", "000002fedcba"]
+
+
 @pytest.mark.parametrize(
     ("old", "bean", "new"),
     [

@@ -185,11 +185,20 @@ def duplicate_permission(field: str, value: str, *, entity: str | None = None) -
     )
 
 
-def duplicate_serial_number(field: str, value: str, *, entity: str | None = None) -> Problem:
-    """A serial number that a phone has already, or whose profile file another phone has."""
-    return _problem(
-        "duplicateSerialNumber", field, value, "already belongs to a phone", entity=entity
-    )
+def duplicate_serial_number(
+    field: str, value: str, owner: str = "a phone", *, entity: str | None = None
+) -> Problem:
+    """A serial number that is another phone's; ``owner`` says whose."""
+    what = f"already belongs to {owner}"
+    return _problem("duplicateSerialNumber", field, value, what, entity=entity)
+
+
+def duplicate_profile_file(
+    field: str, value: str, owner: str, *, entity: str | None = None
+) -> Problem:
+    """A serial number with the profile file of another phone; ``owner`` is that one's number."""
+    what = f"would share its profile file with the phone {owner}"
+    return _problem("duplicateSerialNumber", field, value, what, entity=entity)
 
 
 def invalid_serial_number(

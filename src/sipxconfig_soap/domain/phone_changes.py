@@ -15,6 +15,8 @@ from sipxconfig_soap.domain.phone_tables import lines, phones, queue_jobs
 from sipxconfig_soap.domain.phones import (
     PROPERTIES,
     SEARCHES,
+    Holder,
+    duplicate,
     holders,
     marks_of,
     serial_columns,
@@ -232,18 +234,22 @@ class _Change:
         refuse = self._work.problems.add
         wanted = {row.id: serial_columns(MODELS[row.model_id], sent) for row in self._matched}
         marks = {phone_id: marks_of(columns) for phone_id, columns in wanted.items()}
-        free_for = holders(self._work, chain.from_iterable(marks.values()))
+        taken = holders(self._work, chain.from_iterable(marks.values()))
         for row in self._matched:
             columns, entity = wanted[row.id], row.serial_number
+            problem = duplicate(sent, marks[row.id], taken, phone_id=row.id, entity=entity)
             if not columns:
                 refuse(
                     errors.invalid_serial_number("serialNumber", sent, row.model_id, entity=entity)
                 )
-            elif any(free_for.setdefault(mark, row.id) != row.id for mark in marks[row.id]):
-                refuse(errors.duplicate_serial_number("serialNumber", sent, entity=entity))
-            elif columns["serial_number"] != row.serial_number:
-                self._moves[row.id] = columns
-                self._moved.append(row)
+            elif problem is not None:
+                refuse(problem)
+            else:
+                for mark in marks[row.id]:
+                    taken.setdefault(mark, Holder(row.id, None))
+                if columns["serial_number"] != row.serial_number:
+                    self._moves[row.id] = columns
+                    self._moved.append(row)
 
     def _check_lines(self) -> None:
         """Find the lines to be removed, and count what is left and added."""

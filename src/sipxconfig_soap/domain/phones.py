@@ -107,7 +107,7 @@ SEARCHES = {
 
 
 _HOLDERS = (
-    sa.select(phones.c.id, serial_key, phones.c.profile_file)
+    sa.select(phones.c.id, phones.c.serial_number, phones.c.profile_file)
     .where(
         (serial_key == sa.any_(given("serial_number", sa.Text())))
         | (phones.c.profile_file == sa.any_(given("profile_file", sa.Text())))
@@ -186,8 +186,10 @@ def _new_serial(work: Work, model: Model, sent: str) -> dict[str, str]:
     columns = serial_columns(model, sent)
     if not columns:
         work.problems.add(errors.invalid_serial_number("serialNumber", sent, model.model_id))
-    elif holders(work, marks_of(columns)):
-        work.problems.add(errors.duplicate_serial_number("serialNumber", sent))
+    else:
+        marks = marks_of(columns)
+        if (problem := duplicate(sent, marks, holders(work, marks))) is not None:
+            work.problems.add(problem)
     return columns
 
 
@@ -199,26 +201,73 @@ def serial_columns(model: Model, sent: str) -> dict[str, str]:
     return {"serial_number": cleaned, "profile_file": model.profile_path(cleaned)}
 
 
-def marks_of(columns: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What no other phone may have: the cleaned serial number and the file, by column and text."""
+def marks_of(columns: Mapping[str, str]) -> list[Mark]:
+    """What no other phone may have: the cleaned serial number, then the file."""
     return [
-        (name, cleaned_serial(value) if name == "serial_number" else value)
+        Mark(name, cleaned_serial(value) if name == "serial_number" else value)
         for name, value in columns.items()
     ]
 
 
-def holders(work: Work, marks: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """The ids of the phones that have these marks."""
-    names = ("serial_number", "profile_file")
+class Mark(NamedTuple):
+    """Something that no two phones have: a column and a text in it."""
+
+    column: str
+    value: str
+
+
+class Holder(NamedTuple):
+    """The phone that has a mark; its serial number is None while the same edit gives it one."""
+
+    phone_id: int
+    serial_number: str | None
+
+
+def holders(work: Work, marks: Iterable[Mark]) -> dict[Mark, Holder]:
+    """The phones that have these marks."""
     wanted = set(marks)
-    values = {name: [value for each, value in wanted if each == name] for name in names}
+    values = {
+        name: [value for each, value in wanted if each == name]
+        for name in ("serial_number", "profile_file")
+    }
     rows: Iterable[Any] = work.execute(_HOLDERS, values) if wanted else ()
     return {
-        (name, value): phone_id
-        for phone_id, *held in rows
-        for name, value in zip(names, held, strict=True)
-        if (name, value) in wanted
+        mark: Holder(phone_id, serial)
+        for phone_id, serial, file in rows
+        for mark in marks_of({"serial_number": serial, "profile_file": file})
+        if mark in wanted
     }
+
+
+def duplicate(
+    sent: str,
+    marks: Sequence[Mark],
+    taken: Mapping[Mark, Holder],
+    *,
+    phone_id: int | None = None,
+    entity: str | None = None,
+) -> Problem | None:
+    """What is wrong with a serial number when another phone has one of its marks, if one has.
+
+    Args:
+        sent: the serial number.
+        marks: of it.
+        taken: who has which.
+        phone_id: of the phone that is to have it; None for a new one.
+        entity: what a fault calls that phone.
+    """
+    for mark in marks:
+        holder = taken.get(mark)
+        if holder is None or holder.phone_id == phone_id:
+            continue
+        if holder.serial_number is None:
+            owner = "another phone of the same edit"
+            return errors.duplicate_serial_number("serialNumber", sent, owner, entity=entity)
+        if mark.column == "profile_file":
+            owner = holder.serial_number
+            return errors.duplicate_profile_file("serialNumber", sent, owner, entity=entity)
+        return errors.duplicate_serial_number("serialNumber", sent, entity=entity)
+    return None
 
 
 def find(query: Query, criterion: Criterion) -> Iterator[PhoneView]:

@@ -15,6 +15,7 @@ from sipxconfig_soap.legacy import names, staging
 from sipxconfig_soap.legacy.groups import KINDS
 from sipxconfig_soap.legacy.staging import Entry
 from sipxconfig_soap.legacy.target import GROUPINGS
+from sipxconfig_soap.provisioning.models import cleaned_serial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ def settle(run: Run, target: Target) -> None:
         (staging.phones.c.profile_file, phone_tables.phones.c.profile_file),
     ):
         _refuse(run, staging.phones, _taken_twice(mine), _duplicate)
-        _refuse(run, staging.phones, _phones_where(mine.in_(sa.select(theirs))), _duplicate)
+        _refuse(run, staging.phones, _taken_there(mine, theirs), _duplicate)
     _orphans(run)
     _refuse(run, staging.lines, _lines_beyond(), _too_many)
     run.staging.flush()
@@ -79,22 +80,30 @@ def _settle_groups(run: Run, target: Target) -> None:
                 _drop(run, values, values.c.kind == "group", values.c.owner == row.id)
 
 
-def _phones_where(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    phones = staging.phones
-    return sa.select(phones.c.id, phones.c.serial_number).where(*where)
-
-
 def _taken_twice(mark: sa.ColumnElement[str]) -> sa.Select[Any]:
-    """The phones but the first of those that have the same mark."""
+    """The phones but the first of those that have the same mark, each with that one's number."""
     phones = staging.phones
-    nth = sa.func.row_number().over(partition_by=mark, order_by=phones.c.id).label("nth")
-    counted = sa.select(phones.c.id, nth).subquery()
-    return _phones_where(phones.c.id.in_(sa.select(counted.c.id).where(counted.c.nth > 1)))
+    serial, order = phones.c.serial_number, phones.c.id
+    owner = sa.func.first_value(serial).over(partition_by=mark, order_by=order).label("owner")
+    nth = sa.func.row_number().over(partition_by=mark, order_by=order).label("nth")
+    counted = sa.select(phones.c.id, serial, owner, nth).subquery()
+    return sa.select(counted).where(counted.c.nth > 1)
+
+
+def _taken_there(mine: sa.ColumnElement[str], theirs: sa.ColumnElement[str]) -> sa.Select[Any]:
+    """The phones that have a mark of one in the target, each with that one's number."""
+    phones, there = staging.phones, phone_tables.phones
+    columns = phones.c.id, phones.c.serial_number, there.c.serial_number.label("owner")
+    return sa.select(*columns).join_from(phones, there, mine == theirs)
 
 
 def _duplicate(row: sa.Row[Any]) -> tuple[Entry, Problem]:
-    problem = errors.duplicate_serial_number("serialNumber", row.serial_number)
-    return Entry("phones", row.id, row.serial_number), problem
+    serial, owner = row.serial_number, row.owner
+    if cleaned_serial(serial) == cleaned_serial(owner):
+        problem = errors.duplicate_serial_number("serialNumber", serial)
+    else:
+        problem = errors.duplicate_profile_file("serialNumber", serial, owner)
+    return Entry("phones", row.id, serial), problem
 
 
 def _lines_beyond() -> sa.Select[Any]:
