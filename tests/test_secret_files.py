@@ -124,8 +124,8 @@ def test_a_value_from_a_file_is_judged_like_any_other_and_not_shown(file: Path) 
     found = problem({"SIPXCONFIG_DATABASE_URL_FILE": str(file)})
     assert found == (
         "SIPXCONFIG_DATABASE_URL_FILE has a value that is not shown here: it must be a URL such as "
-        "postgresql://user:password@host:5432/sipxconfig, with %40, %2F and %25 for @, / and % in a "
-        "password."
+        "postgresql://user:password@host:5432/sipxconfig, with %40, %2F and %25 for @, / and % in "
+        "a password."
     )
     file.write_text("s3cret\nand another line\n")
     assert problem({PIN_FILE: str(file)}) == (
