@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 BASE = "localhost/sipxconfig-soap-tests-bookworm"
+MIRROR = "http://deb.debian.org/debian"
 BASE_PYTHON = (3, 11)
 OURS = "localhost/sipxconfig-soap"
 TFTP = "localhost/sipxconfig-soap-tftp"
@@ -86,14 +88,16 @@ def built(directory: Path) -> Iterator[Buildah]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         buildah = Buildah(_CACHE / "storage")
         buildah("rm", "--all")  # what a run that was killed has left
-        if BASE not in buildah("images", "--noheading", "--format", "{{.Name}}").split():
+        used = BASE in buildah("images", "--noheading", "--format", "{{.Name}}").split()
+        if not used:
             _make_base(buildah)
         options = [
             *("bud", "--pull-never", "--format=docker", f"--build-arg=BASE={BASE}"),
             *("--file", REPOSITORY / "docker" / "Dockerfile", *_packages(directory)),
         ]
-        if buildah.layered:
-            # Its steps have a name so that they are kept, too. To copy after each takes too long.
+        if buildah.layered and used:
+            # Its steps have a name so that they are kept, too. To copy after each takes too long,
+            # and what was used never before, as on a machine made for this run, may never be again.
             options += ["--layers"]
             buildah(*options, "--target=build", f"--tag={OURS}-build", REPOSITORY)
         buildah(*options, f"--tag={OURS}", REPOSITORY)
@@ -102,18 +106,36 @@ def built(directory: Path) -> Iterator[Buildah]:
         yield buildah
 
 
+_APT = [
+    "Acquire::Languages none",
+    # They are unpacked more quickly.
+    'Acquire::CompressionTypes::Order:: "gz"',
+    'DPkg::Post-Invoke { "rm -f /var/cache/apt/*.bin /var/cache/apt/archives/*.deb"; }',
+]
+
+
 def _make_base(buildah: Buildah) -> None:
+    """Make a Debian such as Debian's own slim image: what nobody reads there costs time only."""
     container = buildah("from", "scratch")
     root = Path(buildah("mount", container))
+    left_out = "".join(f"path-exclude=/usr/share/{each}/*\\n" for each in ("doc", "locale", "man"))
+    configuration = '"$1/etc/dpkg/dpkg.cfg.d"'
+    command = [
+        *("mmdebstrap", "--quiet", "--variant=apt"),
+        # Else usrmerge comes, and Perl with it.
+        "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+        *(f"--aptopt={each}" for each in _APT),
+        f"--setup-hook=mkdir -p {configuration}; printf '{left_out}' >{configuration}/slim",
+    ]
     made = subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "bookworm", root],
-        capture_output=True,
-        text=True,
-        check=False,
+        [*command, "bookworm", root, MIRROR], capture_output=True, text=True, check=False
     )
     if made.returncode != 0:
         # No mirror of Debian can be reached, or this machine lets nobody make devices.
         pytest.skip(f"no Debian can be made here: {made.stdout[-300:]}{made.stderr[-300:]}")
+    for emptied in ("usr/share/doc", "usr/share/locale", "usr/share/man"):
+        shutil.rmtree(root / emptied)
+        (root / emptied).mkdir()
     for kept in ("var/cache/apt", "var/lib/apt/lists"):
         shutil.rmtree(root / kept)
         (root / kept / "partial").mkdir(parents=True)
@@ -123,7 +145,9 @@ def _make_base(buildah: Buildah) -> None:
 def _packages(directory: Path) -> list[str]:
     """Options that let pip in the build find what pip outside finds, by whatever settings."""
     wheels = directory / "wheels"
-    run(sys.executable, "-m", "pip", "wheel", "-q", "-w", wheels, REPOSITORY, "hatchling")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    needed = project["project"]["dependencies"] + project["build-system"]["requires"]
+    run(sys.executable, "-m", "pip", "wheel", "-q", "-w", wheels, *needed)
     settings = directory / "pip.conf"
     settings.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
     return [f"--secret=id=pip.conf,src={settings}", f"--volume={wheels}:/wheels:ro"]
