@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipxconfig_soap.provisioning.models import MODELS
-from sipxconfig_soap.provisioning.profiles import Unreadable
+from sipxconfig_soap.provisioning.profiles import Unreadable, own_check
 from sipxconfig_soap.provisioning.profiles.own_check import errors, strays
 from tests.support.cli import Cli
 from tests.support.system import MAC, System
-from tests.support.templates import write
+from tests.support.templates import HURRY_SECONDS, hurried, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,8 @@ def test_files_that_are_of_nothing(tmp_path: Path) -> None:
     assert list(strays(tmp_path, GROUPS)) == [f"{name}: {why}" for name, why in expected.items()]
 
 
-def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+def test_files_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_check, "Bounded", hurried)
     write(tmp_path, "family/aastra.j2", "{{ lines[0].name|quoted }}")
     write(tmp_path, "family/clearone.j2", "\n{% filter upper %}{% endfilter %}")
     write(tmp_path, "family/gtek.j2", "\n{% if %}")
@@ -93,7 +94,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         "family/snom.j2, line 1: No filter named 'quoted'.",
         "family/yealink.j2, line 1: is not UTF-8",
         f"family/zoiper.j2: is a link that leads out of {tmp_path}",
-        "group/Slow.j2: takes more than 2 seconds",
+        f"group/Slow.j2: takes more than {HURRY_SECONDS} seconds",
     ]
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sipxconfig_soap.provisioning import bounded
+from sipxconfig_soap.provisioning.bounded import Bounded
 from sipxconfig_soap.provisioning.models import MODELS
 from sipxconfig_soap.provisioning.phone import InternalLine, PhoneSnapshot, ProvisioningSettings
 from sipxconfig_soap.provisioning.profiles import OwnTemplateError, Renderer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MAC = "0004f2abcdef"
@@ -19,6 +23,27 @@ NASTY = InternalLine(
     user_name="200", sip_password="s3cret<&>", first_name='"Bob" <x>', last_name="& Söhne"
 )
 PLAIN = InternalLine(user_name="201", sip_password="s3cret")
+
+
+HURRY_SECONDS = 0.25
+
+
+class Hurried(Bounded):
+    """A child whose calls may take less than usual: what never ends uses a processor as long."""
+
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function, in a child that knows of its limit."""
+        if self._process is None or self._process.poll() is not None:
+            super().call(exec, f"import {bounded.__name__} as b; b.SECONDS = {HURRY_SECONDS}")
+        return super().call(function, *args, **kwargs)
+
+
+@contextmanager
+def hurried() -> Iterator[Bounded]:
+    """Such a child; while there is one, its parent names the same limit."""
+    with pytest.MonkeyPatch.context() as patch, Hurried() as child:
+        patch.setattr(bounded, "SECONDS", HURRY_SECONDS)
+        yield child
 
 
 def phone(model_id: str, *groups: str, line: InternalLine = NASTY) -> PhoneSnapshot:
