@@ -29,6 +29,7 @@ from sipxconfig_soap.settings import Settings
 from tests.support.bare import WAIT_SECONDS, Bare
 from tests.support.cli import Cli
 from tests.support.client import PIN, Client
+from tests.support.databases import Stock, created_database
 from tests.support.imports import Importer
 from tests.support.legacy import NEWEST, Legacy
 from tests.support.pgbouncer import pgbouncer
@@ -123,20 +124,18 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
         yield url
 
 
-@contextmanager
-def created_database(
-    postgres: EmbeddedPostgres, name: str, template: str = "template1", more: str = ""
-) -> Iterator[str]:
-    """A database of this name, a copy of another one, for as long as the context lasts."""
-    engine = sa.create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {more}')
-            yield postgres.url(name)
-            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        engine.dispose()
+@pytest.fixture(scope="session")
+def stock(postgres: EmbeddedPostgres) -> Iterator[Stock]:  # noqa: ARG001 - ends later
+    """Databases that tests use one after another."""
+    stock = Stock()
+    yield stock
+    stock.drop()
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Iterator[int]:
+    """Numbers for names that are this process's alone."""
+    return count()
 
 
 @pytest.fixture(scope="session")
@@ -186,12 +185,18 @@ def restore(pool: Database, cheap_pins: None) -> str:  # noqa: ARG001 - comes fi
         connection.exec_driver_sql("CREATE SCHEMA pristine")
         for table in tables:
             connection.exec_driver_sql(f"CREATE TABLE pristine.{table} AS TABLE public.{table}")
+        filled = [
+            each for each in tables if connection.scalar(sa.select(sa.exists().select_from(each)))
+        ]
+        (first,) = connection.exec_driver_sql(
+            "SELECT start_value FROM pg_sequences WHERE sequencename = 'permission_numbers'"
+        ).one()
     return ";".join(
         [
             # No triggers: all rows go, and nobody is to be told of each.
             "SET LOCAL session_replication_role = replica",
             *(f"DELETE FROM {table}" for table in reversed(tables)),
-            "ALTER SEQUENCE permission_numbers RESTART",
+            f"SELECT setval('permission_numbers', {first}, false)",
             *(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'),"
                 f" 1 + (SELECT coalesce(max(id), 0) FROM pristine.{table}), false)"
@@ -200,7 +205,7 @@ def restore(pool: Database, cheap_pins: None) -> str:  # noqa: ARG001 - comes fi
             ),
             *(
                 f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE pristine.{table}"
-                for table in tables
+                for table in filled
             ),
         ]
     )
@@ -215,15 +220,23 @@ def database(pool: Database, restore: str) -> Database:
 
 
 @pytest.fixture
-def make_legacy(postgres: EmbeddedPostgres, worker_id: str) -> Iterator[Callable[..., Legacy]]:
+def make_legacy(
+    postgres: EmbeddedPostgres, stock: Stock, numbers: Iterator[int]
+) -> Iterator[Callable[..., Legacy]]:
     """Makes databases of an old sipXconfig, of the newest schema or another one."""
     with ExitStack() as stack:
 
-        def make(version: int = NEWEST) -> Legacy:
-            name = f"legacy_{worker_id}_{next(numbers)}"
-            return Legacy(stack.enter_context(created_database(postgres, name)), version)
+        @contextmanager
+        def new(version: int) -> Iterator[str]:
+            name = f"legacy_{os.getpid()}_{next(numbers)}"
+            with created_database(postgres, name) as url:
+                Legacy(url, version).close()
+                yield url
 
-        numbers = count()
+        def make(version: int = NEWEST) -> Legacy:
+            url = stack.enter_context(stock.lent(("legacy", version), lambda: new(version)))
+            return Legacy(url, version, new=False)
+
         yield make
 
 
@@ -386,8 +399,15 @@ def migrated(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def own(cli: Cli, postgres: EmbeddedPostgres, migrated: str) -> Iterator[Cli]:
+def own(
+    cli: Cli, postgres: EmbeddedPostgres, migrated: str, stock: Stock, numbers: Iterator[int]
+) -> Iterator[Cli]:
     """The command on an own PostgreSQL whose schema is current."""
-    with created_database(postgres, f"cli_{os.getpid()}", template=migrated) as url:
+
+    def new() -> AbstractContextManager[str]:
+        name = f"cli_{os.getpid()}_{next(numbers)}"
+        return created_database(postgres, name, template=migrated)
+
+    with stock.lent("own", new) as url:
         cli.environ["SIPXCONFIG_DATABASE_URL"] = url
         yield cli

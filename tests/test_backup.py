@@ -12,8 +12,8 @@ from sipxconfig_soap import schema
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.domain import metadata
 from sipxconfig_soap.embedded.programs import find_programs
-from tests.conftest import created_database
 from tests.support.client import Client
+from tests.support.databases import created_database
 from tests.support.soap import Soap
 from tests.support.system import MAC, System
 

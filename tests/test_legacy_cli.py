@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from tests.conftest import created_database
 from tests.support.cli import WAIT_SECONDS, Cli
+from tests.support.databases import created_database
 from tests.support.imports import command
 from tests.support.legacy import DOMAIN, LAST_TOKENS, REALM
 from tests.support.system import MAC, System

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from sipxconfig_soap.jobs import snapshots
 from sipxconfig_soap.legacy.source import SourceError, open_source
-from tests.conftest import created_database
+from tests.support.databases import created_database
 from tests.support.legacy import GENERATIONS, LAST_TOKENS, NEWEST, Legacy, token
 from tests.support.system import LONGEST, MAC, System
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
 from sipxconfig_soap.legacy.source import SourceError, open_source
 from sipxconfig_soap.legacy.target import NotEmpty
 from sipxconfig_soap.settings import Settings
-from tests.conftest import created_database
+from tests.support.databases import created_database
 from tests.support.legacy import DOMAIN, LAST_TOKENS, NEWEST, OLDEST, REALM, Legacy
 from tests.support.system import MAC, System
 

@@ -13,8 +13,8 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from sipxconfig_soap import schema
-from tests.conftest import created_database
 from tests.support.cli import Cli
+from tests.support.databases import created_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

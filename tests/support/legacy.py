@@ -83,13 +83,18 @@ class Legacy:
     Args:
         url: of an empty database.
         version: of the schema.
+        new: False for a database that has this schema and nothing more.
     """
 
-    def __init__(self, url: str, version: int = NEWEST) -> None:
+    def __init__(self, url: str, version: int = NEWEST, *, new: bool = True) -> None:
         self.url = url
         self.version = version
         self._engine = sa.create_engine(url, poolclass=sa.NullPool)
         self._number = 1000
+        if new:
+            self._create(version)
+
+    def _create(self, version: int) -> None:
         statements = [
             f"CREATE TABLE {name} ({columns})"
             for name, columns in _TABLES.items()
