@@ -213,7 +213,7 @@ def plan_of(database: Database, needle: str) -> str:
 def filled(
     request: pytest.FixtureRequest, pool: Database, database: Database
 ) -> Iterator[Database]:
-    """Some thousand users, whom the planner knows of or not."""
+    """Some thousand users, whom the planner knows of or not; half a second each time."""
     with database.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         # Pages that other tests have left empty would make the planner believe in few rows.
@@ -230,17 +230,17 @@ def filled(
         connection.exec_driver_sql("VACUUM ANALYZE users, names")
 
 
-@pytest.mark.parametrize("needle", ["abc", "abcdef", "ab%cde", "a%b%cde%f"])
-def test_three_characters_in_a_row_use_the_index(filled: Database, needle: str) -> None:
-    plan = plan_of(filled, needle)
-    assert "ix_names_grams" in plan
-    assert "Seq Scan on names" not in plan
-    assert "Gather" not in plan
+def test_three_characters_in_a_row_use_the_index(filled: Database) -> None:
+    for needle in ("abc", "abcdef", "ab%cde", "a%b%cde%f"):
+        plan = plan_of(filled, needle)
+        assert "ix_names_grams" in plan, needle
+        assert "Seq Scan on names" not in plan, needle
+        assert "Gather" not in plan, needle
 
 
-@pytest.mark.parametrize("needle", ["ab", "a%b", "ab%cd", "%", "ß"])
-def test_fewer_do_without(filled: Database, needle: str) -> None:
-    assert "ix_names_grams" not in plan_of(filled, needle)
+def test_fewer_do_without(filled: Database) -> None:
+    for needle in ("ab", "a%b", "ab%cd", "%", "ß"):
+        assert "ix_names_grams" not in plan_of(filled, needle), needle
 
 
 def test_the_index_is_built_whatever_the_search_path_is(system: System) -> None:
