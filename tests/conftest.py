@@ -24,12 +24,11 @@ from sipxconfig_soap import logs, schema
 from sipxconfig_soap.db import Database
 from sipxconfig_soap.domain import accounts, metadata, pins
 from sipxconfig_soap.embedded import EmbeddedPostgres
-from sipxconfig_soap.embedded.programs import find_programs
 from sipxconfig_soap.settings import Settings
 from tests.support.bare import WAIT_SECONDS, Bare
 from tests.support.cli import Cli
 from tests.support.client import PIN, Client
-from tests.support.databases import Stock, created_database
+from tests.support.databases import Stock, created_database, drop_templates, shorten_log
 from tests.support.imports import Importer
 from tests.support.legacy import NEWEST, Legacy
 from tests.support.pgbouncer import pgbouncer
@@ -328,25 +327,6 @@ def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database without a schema, as an own PostgreSQL has it at first."""
     with created_database(postgres, f"cli_{os.getpid()}") as url:
         yield url
-
-
-def drop_templates(url: str) -> None:
-    """Drop what databases are copied from; there need be no more."""
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("UPDATE pg_database SET datistemplate = false")
-        for name in ("template0", "template1"):
-            connection.exec_driver_sql(f"DROP DATABASE {name}")
-    engine.dispose()
-
-
-def shorten_log(cluster: Path) -> None:
-    """Have PostgreSQL write its log ahead in files of 1 MB, not of 16."""
-    owner = cluster.stat()
-    command = [find_programs(cluster) / "pg_resetwal", "--wal-segsize=1", "-D", cluster]
-    subprocess.run(
-        command, check=True, capture_output=True, cwd="/", user=owner.st_uid, group=owner.st_gid
-    )
 
 
 @pytest.fixture(scope="session")

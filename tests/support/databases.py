@@ -6,15 +6,19 @@ To make one and drop it takes PostgreSQL a tenth of a second of a processor and 
 
 from __future__ import annotations
 
+import subprocess
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from sipxconfig_soap.embedded.programs import find_programs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from sipxconfig_soap.embedded import EmbeddedPostgres
 
@@ -51,6 +55,25 @@ def created_database(
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
         engine.dispose()
+
+
+def drop_templates(url: str) -> None:
+    """Drop what databases are copied from; there need be no more."""
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE pg_database SET datistemplate = false")
+        for name in ("template0", "template1"):
+            connection.exec_driver_sql(f"DROP DATABASE {name}")
+    engine.dispose()
+
+
+def shorten_log(cluster: Path) -> None:
+    """Have PostgreSQL write its log ahead in files of 1 MB, not of 16."""
+    owner = cluster.stat()
+    command = [find_programs(cluster) / "pg_resetwal", "--wal-segsize=1", "-D", cluster]
+    subprocess.run(
+        command, check=True, capture_output=True, cwd="/", user=owner.st_uid, group=owner.st_gid
+    )
 
 
 class Kept:
