@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 BASE = "localhost/sipxconfig-soap-tests-bookworm"
-MIRROR = "http://deb.debian.org/debian"
 BASE_PYTHON = (3, 11)
 OURS = "localhost/sipxconfig-soap"
 TFTP = "localhost/sipxconfig-soap-tftp"
@@ -127,9 +126,7 @@ def _make_base(buildah: Buildah) -> None:
         *(f"--aptopt={each}" for each in _APT),
         f"--setup-hook=mkdir -p {configuration}; printf '{left_out}' >{configuration}/slim",
     ]
-    made = subprocess.run(
-        [*command, "bookworm", root, MIRROR], capture_output=True, text=True, check=False
-    )
+    made = subprocess.run([*command, "bookworm", root], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         # No mirror of Debian can be reached, or this machine lets nobody make devices.
         pytest.skip(f"no Debian can be made here: {made.stdout[-300:]}{made.stderr[-300:]}")
