@@ -236,6 +236,31 @@ def test_a_worker_alone_shows_its_health_and_its_jobs(
     assert tmp_path
 
 
+STOPPED_AT_ONCE = """
+import os, runpy, signal, threading
+start = threading.Thread.start
+def start_and_stop(thread):
+    start(thread)
+    if thread.name.endswith("Loop"):
+        os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread.start = start_and_stop
+runpy.run_module("sipxconfig_soap", run_name="__main__")
+"""
+
+
+@pytest.mark.usefixtures("database")
+def test_a_worker_that_is_watched_ends_though_it_has_just_begun(
+    database_url: str, tmp_path: Path
+) -> None:
+    environment = {name: text for name, text in os.environ.items() if "SIPXCONFIG" not in name}
+    own = {"SIPXCONFIG_DATABASE_URL": database_url, "SIPXCONFIG_DATA_DIR": str(tmp_path), **ON}
+    command = [sys.executable, "-c", STOPPED_AT_ONCE, "worker"]
+    done = subprocess.run(
+        command, env=environment | own, timeout=60, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("Management: http://127.0.0.1:")
+
+
 # -- what is shipped for Prometheus and Grafana --------------------------------------------------
 
 _WORD = re.compile(r"\b(sipxconfig_\w+)")

@@ -55,21 +55,20 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
     logs.setup(settings.log_level, settings.log_format)
     if not while_input:  # "serve" has said so
         warn_of_pooler(settings)
-    with (
-        open_database(settings, pool_size=CONNECTIONS + WATCHING, wait=True) as database,
-        # The one beside a server is watched with it.
-        nullcontext() if while_input else _watched(settings, database),
-    ):
+    with open_database(settings, pool_size=CONNECTIONS + WATCHING, wait=True) as database:
         from sipxconfig_soap.jobs.worker import Worker  # noqa: PLC0415 - loads tables, counters
 
         # So that new folders have their mode at once. To change it afterwards would take the bit
         # from them that hands the group on, where this user is not in the profile root's group.
         os.umask(0o027)
-        # From here on, in all threads, the signals wait until they are asked for.
+        # From here on, in all threads, the signals wait until they are asked for. A thread that
+        # took one would have this one end wherever it is, perhaps with a loop that nobody stops.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         if while_input:
             threading.Thread(target=_end_with_input, daemon=True).start()
-        with Worker(database, settings):
+        # The one beside a server is watched with it.
+        watching = nullcontext() if while_input else _watched(settings, database)
+        with watching, Worker(database, settings):
             signal.sigwait(_STOP_SIGNALS)
 
 
