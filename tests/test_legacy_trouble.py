@@ -396,5 +396,5 @@ def test_the_tables_that_it_filled_are_known_to_the_planner(
     known = "SELECT reltuples FROM pg_class WHERE oid = CAST(:name AS regclass)"
     for table in ("users", "names"):
         assert system.scalar(known, name=table) == len(many) + 1
-    values = "SELECT count(*) FROM pg_stats WHERE tablename = 'names' AND attname = 'value'"
-    assert system.scalar(values) == 1
+    values = "SELECT count(*) FROM pg_stats WHERE (schemaname, tablename, attname) = "
+    assert system.scalar(f"{values} ('public', 'names', 'value')") == 1

@@ -21,7 +21,8 @@ MANY = 500
 def known(database: Database, table: sa.Table) -> tuple[int, int]:
     """Rows that a table has by PostgreSQL's statistics, and columns that it knows values of."""
     counted = sa.text(
-        "SELECT reltuples, (SELECT count(*) FROM pg_stats WHERE tablename = relname)"
+        "SELECT reltuples, (SELECT count(*) FROM pg_stats"
+        " WHERE schemaname = 'public' AND tablename = relname)"
         " FROM pg_class WHERE oid = CAST(:name AS regclass)"
     )
     with database.engine.connect() as connection:
