@@ -85,7 +85,11 @@ class Shortage:
 
     @contextmanager
     def endured(self) -> Iterator[None]:
-        """Whether a client is accepted in this block or not."""
+        """Accept a client in this block, or do without it.
+
+        Raises:
+            OSError: it fails for another reason.
+        """
         try:
             yield
         except OSError as error:
