@@ -83,6 +83,8 @@ def _decoded(body: bytes, charset: str | None) -> bytes:
 
 def _codec(name: str) -> str | None:
     """Python's name of a charset; None for one that is not taken."""
+    if name.lower() == "utf-8":
+        return "utf_8"
     # Normalising drops what cannot stand in a name, and must not make a known one of an unknown.
     known = normalize_encoding(name).lower() if _NAME.fullmatch(name) else ""
     # `codecs.lookup` keeps every name that it is asked for.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lxml.etree import QName
-
 from sipxconfig_soap.soap.envelope import SOAP11, VERSIONS, SoapVersion
 from sipxconfig_soap.soap.faults import MUST_UNDERSTAND, VERSION_MISMATCH, Fault, client_fault
 from sipxconfig_soap.soap.reader import local_name, text_of
@@ -21,11 +19,9 @@ def version_of(root: _Element) -> SoapVersion:
     Raises:
         Fault: VersionMismatch for an envelope of another namespace, Client for no envelope.
     """
-    name = QName(root)
-    if name.localname != "Envelope":
-        called = name.localname[:100]
-        raise client_fault(f"The request is no SOAP envelope but an element '{called}'")
-    namespace = name.namespace or ""
+    namespace, _, name = root.tag.removeprefix("{").rpartition("}")
+    if name != "Envelope":
+        raise client_fault(f"The request is no SOAP envelope but an element '{name[:100]}'")
     version = VERSIONS.get(namespace)
     if version is None:
         raise Fault(
@@ -43,9 +39,13 @@ def payload_of(root: _Element, version: SoapVersion) -> _Element | None:
         Fault: MustUnderstand for a header that asks to be understood, Client for a missing Body
             and for more in it than one element.
     """
-    for header in root.iterchildren(f"{{{version.namespace}}}Header"):
-        _check_headers(header, version)
-    bodies = list(root.iterchildren(f"{{{version.namespace}}}Body"))
+    called_header, called_body = f"{{{version.namespace}}}Header", f"{{{version.namespace}}}Body"
+    bodies = []
+    for child in root:
+        if child.tag == called_body:
+            bodies.append(child)
+        elif child.tag == called_header:
+            _check_headers(child, version)
     if not bodies:
         raise client_fault("The envelope has no Body")
     if len(bodies) > 1:

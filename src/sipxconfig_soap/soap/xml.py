@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from threading import local
 from typing import Any
 
 from lxml import etree
@@ -27,6 +28,24 @@ _TOO_DEEP: Any = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _LOCAL_NAME: Any = etree.XPath("local-name()", smart_strings=False)
 
 
+class _Own(local):
+    """What each thread has for itself: a parser, as lxml's manual asks of who has threads."""
+
+    def __init__(self) -> None:
+        self.parser = etree.XMLParser(
+            encoding="UTF-8",
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            collect_ids=False,
+        )
+
+
+_own = _Own()
+
+
 def parse(body: bytes, charset: str | None = None) -> etree._Element:
     """Read a request into its root element; comments are left out.
 
@@ -45,20 +64,10 @@ def parse(body: bytes, charset: str | None = None) -> etree._Element:
     if crowded := starts > 2 * MAX_ELEMENTS:
         body = body[: 64 * 1024]
     _look_at(body)
-    # Each request has its own: lxml advises against sharing parsers between threads.
-    parser = etree.XMLParser(
-        encoding="UTF-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        collect_ids=False,
-    )
     try:
-        root = etree.fromstring(body, parser)
+        root = etree.fromstring(body, _own.parser)
     except etree.XMLSyntaxError:
-        error = parser.error_log.filter_from_errors()[0]
+        error = _own.parser.error_log.filter_from_errors()[0]
         if error.message.startswith("Excessive depth"):
             raise client_fault(DEEP) from None
         raise (client_fault(MANY) if crowded else _refusal(error, len(body))) from None
