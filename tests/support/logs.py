@@ -18,5 +18,5 @@ def printed(caplog: pytest.LogCaptureFixture) -> str:
 
 def events(caplog: pytest.LogCaptureFixture, name: str | None = None) -> list[dict[str, Any]]:
     """Our own events, or those of one name, with all their fields."""
-    found = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    found = [each.msg.event for each in caplog.records if isinstance(each.msg, logs.Line)]
     return [event for event in found if name in (None, event["event"])]
