@@ -85,9 +85,11 @@ def watch(database: Database, most: int) -> None:
     sa.event.listen(engine, "checkin", lambda *_: CONNECTIONS.dec())
 
 
-def _begin(connection: sa.Connection, *_: Any) -> None:
-    connection.info["began"] = time.perf_counter()
+def _begin(*event: Any) -> None:
+    *_, context, _many = event
+    context.began = time.perf_counter()
 
 
-def _end(connection: sa.Connection, *_: Any) -> None:
-    DATABASE_SECONDS.observe(time.perf_counter() - connection.info["began"])
+def _end(*event: Any) -> None:
+    *_, context, _many = event
+    DATABASE_SECONDS.observe(time.perf_counter() - context.began)

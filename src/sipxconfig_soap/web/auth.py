@@ -77,14 +77,14 @@ class Gate:
             Refusal: with 401, 403 or 429.
             Unavailable: the database is away.
         """
-        account = None
-        if login.can_exist:
+        account, name = None, login.counted_as
+        if name:
             with availability():
                 account = accounts.find_account(connection, login.user_name)
         if account is None or not self._verified.knows(login, account.pin_hash):
             account = self._examine(login, account, address, connection)
         place = place_of(address)
-        self._throttle.succeeded(login.counted_as, place)
+        self._throttle.succeeded(name, place)
         if account is None or not account.administrator:
             LOGINS.labels("forbidden").inc()
             raise Refusal(plain(403, "This user is not an administrator."))

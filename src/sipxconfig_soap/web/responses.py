@@ -9,10 +9,13 @@ from werkzeug import wrappers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from wsgiref.types import WSGIEnvironment
+
+    from werkzeug.datastructures import Headers
 
     from sipxconfig_soap.soap.reply import Reply
 
-    Headers = Iterable[tuple[str, str]]
+    Pairs = Iterable[tuple[str, str]]
 
 XML = "text/xml; charset=UTF-8"
 _PLAIN = "text/plain; charset=UTF-8"
@@ -24,6 +27,10 @@ class Response(wrappers.Response):
 
     default_mimetype = None
     implicit_sequence_conversion = False
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002
+        """The headers as they are; Werkzeug would look at a copy for what it might correct."""
+        return self.headers
 
 
 class Refusal(Exception):
@@ -40,12 +47,12 @@ def of_reply(reply: Reply) -> Response:
     return Response(body, _line(reply.status), reply.headers, content_type=reply.content_type)
 
 
-def plain(status: int, sentence: str, headers: Headers = ()) -> Response:
+def plain(status: int, sentence: str, headers: Pairs = ()) -> Response:
     """One sentence for people."""
     return Response(f"{sentence}\n", _line(status), headers, content_type=_PLAIN)
 
 
-def html(text: str, headers: Headers = (), status: int = 200) -> Response:
+def html(text: str, headers: Pairs = (), status: int = 200) -> Response:
     """A page."""
     return Response(text, _line(status), headers, content_type=_HTML)
 
