@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -13,7 +12,7 @@ from sqlalchemy import exc
 from sipxconfig_soap.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -27,16 +26,21 @@ _AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, *DEAD)
 _ADDRESS = re.compile(r"connection to server (?:at|on socket) .*? failed: ")
 
 
-@contextmanager
-def availability() -> Iterator[None]:
+class availability:  # noqa: N801 - a context like contextlib's, which are written so
     """Turn a database that is away into `Unavailable`, and log what it was."""
-    try:
-        yield
-    except (exc.DBAPIError, exc.TimeoutError, psycopg2.Error) as error:
-        if not isinstance(error, _AWAY) and not getattr(error, "connection_invalidated", False):
-            raise
-        _logger.warning("database unavailable", **described(error))
-        raise Unavailable from error
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before."""
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        """Look at what was raised, if anything was."""
+        if error is None:
+            return
+        if isinstance(error, _AWAY) or getattr(error, "connection_invalidated", False):
+            _logger.warning("database unavailable", **described(error))
+            raise Unavailable from error
 
 
 def sqlstate(error: BaseException | None) -> str | None:

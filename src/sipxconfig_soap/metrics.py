@@ -7,14 +7,20 @@ asks. Labels are our own words only, never what a client sends, so their number 
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from prometheus_client import Counter, Gauge, Histogram
 
+from sipxconfig_soap.management import COUNTERS
+
 if TYPE_CHECKING:
     from sipxconfig_soap.db import Database
+
+_ASKED = COUNTERS in os.environ
+"""Whether there is an address where somebody can ask; else nothing of each request is counted."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Seconds between which durations are told apart."""
@@ -30,7 +36,7 @@ REQUEST_SECONDS = Histogram(
     ("service", "operation"),
     buckets=BUCKETS,
 )
-LOGINS = Counter("sipxconfig_logins", "Logins that were looked at, by outcome", ("outcome",))
+_LOGINS = Counter("sipxconfig_logins", "Logins that were looked at, by outcome", ("outcome",))
 DATABASE_SECONDS = Histogram(
     "sipxconfig_database_seconds", "Time for one statement, without fetching", buckets=BUCKETS
 )
@@ -68,6 +74,19 @@ def outcome(status: int | None, fault: str | None, *, complete: bool) -> str:
     if status < 400:
         return "ok"
     return _BY_STATUS.get(status, "bad" if status < 500 else "error")
+
+
+def count_request(service: str, operation: str, ended: str, seconds: float) -> None:
+    """Count a request and its time; see `outcome` for how it ended."""
+    if _ASKED:
+        REQUESTS.labels(service, operation, ended).inc()
+        REQUEST_SECONDS.labels(service, operation).observe(seconds)
+
+
+def count_login(ended: str) -> None:
+    """Count a login: ``right``, ``wrong``, ``forbidden`` or ``held``."""
+    if _ASKED:
+        _LOGINS.labels(ended).inc()
 
 
 def watch(database: Database, most: int) -> None:

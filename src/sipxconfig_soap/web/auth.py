@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from sipxconfig_soap import metrics
 from sipxconfig_soap.availability import availability
 from sipxconfig_soap.domain import accounts, pins
 from sipxconfig_soap.errors import Unavailable
-from sipxconfig_soap.metrics import LOGINS
 from sipxconfig_soap.transactions import change, without_transactions
 from sipxconfig_soap.web.credentials import Credentials, VerifiedLogins, read_basic
 from sipxconfig_soap.web.forwarded import UNKNOWN, place_of
@@ -86,11 +86,11 @@ class Gate:
         place = place_of(address)
         self._throttle.succeeded(name, place)
         if account is None or not account.administrator:
-            LOGINS.labels("forbidden").inc()
+            metrics.count_login("forbidden")
             raise Refusal(plain(403, "This user is not an administrator."))
         if place != UNKNOWN:
             self._known.note(connection, account.id, place)
-        LOGINS.labels("right").inc()
+        metrics.count_login("right")
         return account
 
     def _examine(
@@ -110,7 +110,7 @@ class Gate:
             verdict = pins.verify_pin(login.pin, stored)
             if account is None or stored is None or not verdict.ok:
                 self._throttle.failed(login.counted_as, place)
-                LOGINS.labels("wrong").inc()
+                metrics.count_login("wrong")
                 # A name that is nobody's may well be a PIN in the wrong field.
                 name = account.user_name if account else None
                 _logger.warning("login failed", user=name, address=address)
@@ -139,7 +139,7 @@ class Gate:
             self._throttle.recall(name, place)
             seconds = ask(name, place)
         if seconds:
-            LOGINS.labels("held").inc()
+            metrics.count_login("held")
             sentence = f"Too many failed logins. Try again in {seconds} s."
             raise Refusal(plain(429, sentence, [("Retry-After", str(seconds))]))
 

@@ -75,11 +75,11 @@ class Exchange:
         accepted = environ.get("HTTP_ACCEPT_ENCODING")
         if accepted is not None:
             response = packed(response, accepted)
-        response.headers.extend([*ALWAYS, ("X-Request-ID", self.request.id)])
         # From here on nobody else holds what may be reading from the database.
         self._chunks = response.iter_encoded()
         response.response, response.direct_passthrough = self, True
-        pieces = response(environ, start_response)
+        pieces, status, headers = response.get_wsgi_response(environ)
+        start_response(status, [*headers, *ALWAYS, ("X-Request-ID", self.request.id)])
         self._status = response.status_code
         # Werkzeug iterates over nothing where there is no body to be sent.
         self._complete = pieces is not self
@@ -109,6 +109,7 @@ class Exchange:
         if self.connection is not None:
             self.connection.close()
         request, seconds = self.request, time.perf_counter() - self._started
+        broken = {} if self._complete else {"complete": False}
         _logger.log(
             self.log_level,
             "request",
@@ -119,10 +120,9 @@ class Exchange:
             address=request.address,
             ms=round(seconds * 1000, 1),
             bytes=self._sent,
-            complete=None if self._complete else False,
+            **broken,
         )
         clear_contextvars()
         if self.log_level >= logging.INFO:  # who watches is not counted
             outcome = metrics.outcome(self._status, self.fault, complete=self._complete)
-            metrics.REQUESTS.labels(self.service, self.operation, outcome).inc()
-            metrics.REQUEST_SECONDS.labels(self.service, self.operation).observe(seconds)
+            metrics.count_request(self.service, self.operation, outcome, seconds)
