@@ -338,7 +338,6 @@ def test_a_request_is_told_in_one_line(client: Client, caplog: pytest.LogCapture
         "bytes": len(response.body),
         "user": "superadmin",
         "address": "127.0.0.1",
-        "complete": None,
     }
     assert (second["method"], second["route"], second["user"]) == ("PUT", "unknown", None)
 

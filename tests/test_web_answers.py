@@ -145,7 +145,7 @@ def test_what_the_log_says_of_an_answer_that_is_given_up(
     answer.pieces.close()
     (fields,) = events(caplog)
     assert fields["bytes"] == sum(map(len, pieces))
-    assert fields["complete"] is (None if taken == 2 else False)
+    assert fields.get("complete") is (None if taken == 2 else False)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
@@ -155,7 +155,7 @@ def test_an_answer_without_a_body_is_complete(
     caplog.set_level("INFO", "sipxconfig_soap.web.exchange")
     assert client.request(method, PATH).body == b""
     (fields,) = events(caplog)
-    assert (fields["bytes"], fields["complete"]) == (0, None)
+    assert (fields["bytes"], fields.get("complete")) == (0, None)
 
 
 @pytest.mark.usefixtures("many_users")

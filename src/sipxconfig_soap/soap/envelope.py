@@ -15,6 +15,8 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 def escape(text: str) -> str:
     """Write a text as character data: ``& < > "`` and CR as references, all else as it is."""
+    if text.isalnum():
+        return text
     # Looking for five characters is quick; translating looks at every one by itself.
     if "&" in text:
         text = text.replace("&", "&amp;")
