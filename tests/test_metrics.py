@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
@@ -234,6 +235,12 @@ def test_a_worker_alone_shows_its_health_and_its_jobs(
     assert 'sipxconfig_jobs{kind="profiles",state="waiting"} 0.0' in found
     assert "sipxconfig_build{" in found
     assert tmp_path
+    # What it counts itself is there as soon as it works, which is a moment later.
+    until = time.monotonic() + 30
+    while "\nsipxconfig_jobs_recovered_total 0.0\n" not in found:
+        assert time.monotonic() < until, found
+        time.sleep(0.2)
+        found = requests.get(f"{url}/metrics", timeout=30).text
 
 
 STOPPED_AT_ONCE = """

@@ -56,8 +56,6 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
     if not while_input:  # "serve" has said so
         warn_of_pooler(settings)
     with open_database(settings, pool_size=CONNECTIONS + WATCHING, wait=True) as database:
-        from sipxconfig_soap.jobs.worker import Worker  # noqa: PLC0415 - loads tables, counters
-
         # So that new folders have their mode at once. To change it afterwards would take the bit
         # from them that hands the group on, where this user is not in the profile root's group.
         os.umask(0o027)
@@ -68,8 +66,12 @@ def worker(while_input: bool, data_dir: Path | None) -> None:
             threading.Thread(target=_end_with_input, daemon=True).start()
         # The one beside a server is watched with it.
         watching = nullcontext() if while_input else _watched(settings, database)
-        with watching, Worker(database, settings):
-            signal.sigwait(_STOP_SIGNALS)
+        with watching:
+            # Its counters must know by now where they are kept.
+            from sipxconfig_soap.jobs.worker import Worker  # noqa: PLC0415 - loads tables, too
+
+            with Worker(database, settings):
+                signal.sigwait(_STOP_SIGNALS)
 
 
 def _watched(settings: Settings, database: Database) -> AbstractContextManager[None]:
