@@ -54,6 +54,18 @@ def test_elements_without_end_do_not_become_a_tree(once: str) -> None:
     assert grown < 64 * 1024
 
 
+def test_a_request_is_answered_for_itself_whatever_came_before() -> None:
+    assert refusal("<a>\n<b></c></a>").endswith("(line 2, column 8).")
+    assert local_name(parse(b"<fine/>")) == "fine"
+    assert refusal("<x y/>").endswith("(line 1, column 5).")
+    assert refusal(f"<a>{'<b>' * 70}{'</b>' * 70}</a>").startswith(
+        "Client: The request nests elements deeper"
+    )
+    kept = parse(b"<kept><a/></kept>")
+    assert parse(b"<next/>").tag == "next"
+    assert [each.tag for each in kept.iter()] == ["kept", "a"]
+
+
 @pytest.mark.parametrize("quote", ["'", '"'])
 def test_attributes_without_end_do_not_become_a_tree(quote: str) -> None:
     # Three elements; an attribute takes more memory than one of them.
