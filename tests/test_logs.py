@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sipxconfig_soap import logs
 
@@ -92,6 +94,52 @@ def test_an_event_is_one_line_of_pairs(lines: io.StringIO) -> None:
 def test_values_cannot_break_the_line(lines: io.StringIO, value: object, shown: str) -> None:
     log.info("call", user=value)
     assert lines.getvalue().endswith(f" event=call user={shown}\n")
+
+
+class Odd(int):
+    """A number that shows itself as something else."""
+
+    def __str__(self) -> str:
+        return "1 level=info\nforged=1"
+
+
+def test_numbers_cannot_break_the_line_either(lines: io.StringIO) -> None:
+    log.info("call", status=Odd(1))
+    assert lines.getvalue().endswith(' status="1 level=info\\nforged=1"\n')
+
+
+_KEYS = st.sampled_from(
+    ["a", "status", "pin", "PIN", "Authorization", "a=b", "a b", "a\nb", "é", ""]
+)
+_SINGLE = (
+    st.text()
+    | st.text('aZ0_.:/@+,()*-= \n"')
+    | st.sampled_from(["x" * 2000, "x" * 2001])
+    | st.integers()
+    | st.floats()
+    | st.booleans()
+    | st.none()
+)
+
+
+@given(st.dictionaries(_KEYS, _SINGLE | st.lists(_SINGLE, max_size=2)))
+@example({"pin": "1234"})
+@example({"a": "b\nc=d"})
+@example({"a": "b c=d"})
+def test_a_line_that_needs_no_quotes_is_as_if_each_field_had_been_looked_at(
+    fields: dict[str, Any],
+) -> None:
+    event = {**fields, "event": "call", "level": "info"}
+    pairs = logs._plain(None, "info", event).items()
+    line = " ".join(f"{key}={logs._quoted(value)}" for key, value in pairs)
+    assert logs._bare(event) in ("", line)
+    assert logs._logfmt(None, "info", event) == line
+
+
+def test_nearly_all_lines_need_no_quotes() -> None:
+    event = {"status": 200, "ms": 3.1, "route": "/sipxconfig/", "event": "request", "level": "info"}
+    line = "level=info event=request status=200 ms=3.1 route=/sipxconfig/"
+    assert logs._bare(event) == logs._logfmt(None, "info", event) == line
 
 
 def test_messages_cannot_break_the_line_either(lines: io.StringIO) -> None:
@@ -241,6 +289,27 @@ def test_what_is_not_printed_is_not_formatted(lines: io.StringIO) -> None:
 
     log.debug("call", user=Explosive())
     assert lines.getvalue() == ""
+
+
+def test_what_is_hidden_is_not_looked_at(lines: io.StringIO) -> None:
+    class Explosive:
+        def __str__(self) -> str:
+            raise AssertionError("looked at")
+
+        __repr__ = __str__
+
+    log.info("call", pin=Explosive())
+    log.info("call", inside={"pin": Explosive()})
+    assert lines.getvalue().count("(secret)") == 2
+
+
+def test_setting_up_again_changes_the_format_of_loggers_in_use(start: Start) -> None:
+    first = start()
+    log.info("call")
+    second = start("json")
+    log.info("call")
+    assert first.getvalue().endswith(" event=call\n")
+    assert json.loads(second.getvalue())["event"] == "call"
 
 
 def test_setting_up_again_replaces_the_first_stream(start: Start) -> None:

@@ -27,7 +27,10 @@ _ADDRESS = re.compile(r"connection to server (?:at|on socket) .*? failed: ")
 
 
 class availability:  # noqa: N801 - a context like contextlib's, which are written so
-    """Turn a database that is away into `Unavailable`, and log what it was."""
+    """Turn a database that is away into `Unavailable`, and log what it was.
+
+    A class, since a request enters it three times, and contextlib would make a generator each time.
+    """
 
     def __enter__(self) -> None:
         """Nothing is to be done before."""

@@ -1,8 +1,8 @@
 """What is counted for Prometheus, in the processes that serve.
 
 Where `sipxconfig_soap.cli.watching` has said so, the values of all processes lie in files of one
-directory (prometheus_client's multiprocess mode); else each process counts for itself, and nobody
-asks. Labels are our own words only, never what a client sends, so their number has a limit.
+directory (prometheus_client's multiprocess mode); else nobody asks, and requests and logins are not
+counted. Labels are our own words only, never what a client sends, so their number has a limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sipxconfig_soap.db import Database
 
 _ASKED = COUNTERS in os.environ
-"""Whether there is an address where somebody can ask; else nothing of each request is counted."""
+"""Whether there is an address where somebody can ask; this module is loaded when that is known."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Seconds between which durations are told apart."""
@@ -56,6 +56,9 @@ _BY_FAULT = {
     "Server.unavailable": "unavailable",
     "Server": "error",
 }
+# Of what SQLAlchemy tells of a statement: connection, cursor, statement, parameters, context, many.
+_CONTEXT = 4
+
 _BY_STATUS = {401: "unauthorized", 403: "forbidden", 429: "held", 503: "unavailable"}
 
 
@@ -105,10 +108,10 @@ def watch(database: Database, most: int) -> None:
 
 
 def _begin(*event: Any) -> None:
-    *_, context, _many = event
+    context = event[_CONTEXT]
     context.began = time.perf_counter()
 
 
 def _end(*event: Any) -> None:
-    *_, context, _many = event
+    context = event[_CONTEXT]
     DATABASE_SECONDS.observe(time.perf_counter() - context.began)

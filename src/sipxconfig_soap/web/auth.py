@@ -78,7 +78,7 @@ class Gate:
             Unavailable: the database is away.
         """
         account, name = None, login.counted_as
-        if name:
+        if name:  # nobody's is empty
             with availability():
                 account = accounts.find_account(connection, login.user_name)
         if account is None or not self._verified.knows(login, account.pin_hash):

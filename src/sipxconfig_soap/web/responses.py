@@ -29,7 +29,10 @@ class Response(wrappers.Response):
     implicit_sequence_conversion = False
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002
-        """The headers as they are; Werkzeug would look at a copy for what it might correct."""
+        """The headers as they are; Werkzeug would look at a copy for what it might correct.
+
+        So who makes an answer quotes its Location, and gives a 204 no body.
+        """
         return self.headers
 
 
