@@ -66,6 +66,15 @@ def test_a_request_is_answered_for_itself_whatever_came_before() -> None:
     assert [each.tag for each in kept.iter()] == ["kept", "a"]
 
 
+def test_a_parser_that_keeps_much_memory_is_not_kept() -> None:
+    def parser_of(body: bytes) -> object:
+        return parse(body).getroottree().parser
+
+    large = b"<a>" + 70_000 * b"x" + b"</a>"
+    assert parser_of(b"<a/>") is parser_of(b"<b/>")
+    assert parser_of(large) is not parser_of(b"<a/>")
+
+
 @pytest.mark.parametrize("quote", ["'", '"'])
 def test_attributes_without_end_do_not_become_a_tree(quote: str) -> None:
     # Three elements; an attribute takes more memory than one of them.

@@ -33,10 +33,10 @@ LogFormat = Literal["logfmt", "json", "console"]
 
 _FIRST = ("time", "level", "logger", "event")
 _TRACEBACK = "exception"
-_BARE = re.compile(r"[A-Za-z0-9_.:/@+,()*-]+\Z")
-_BARE_PAIRS = re.compile(r"(?:\w+=[A-Za-z0-9_.:/@+,()*-]+(?:\n|\Z))+", re.ASCII)
+_CHARACTERS = "[A-Za-z0-9_.:/@+,()*-]+"
+_BARE = re.compile(rf"{_CHARACTERS}\Z")
+_BARE_PAIRS = re.compile(rf"(?:\w+={_CHARACTERS}(?:\n|\Z))+", re.ASCII)
 _BARE_TYPES = frozenset({str, int, float})
-_NUMBERS = (int, float)
 _HIDDEN = "(secret)"
 _SECRETS = frozenset(name.casefold() for name in SECRET_FIELDS | {"Authorization"})
 # Text from outside is cut, so that no client decides how long our lines are.
@@ -193,7 +193,7 @@ def _value(key: str, value: object) -> Any:
         return _HIDDEN
     if isinstance(value, str):
         return value if key == _TRACEBACK else _cut(value)
-    if isinstance(value, _NUMBERS):
+    if isinstance(value, int | float):
         return value
     if isinstance(value, Mapping):
         return {str(name): _value(str(name), each) for name, each in value.items()}

@@ -56,9 +56,6 @@ _BY_FAULT = {
     "Server.unavailable": "unavailable",
     "Server": "error",
 }
-# Of what SQLAlchemy tells of a statement: connection, cursor, statement, parameters, context, many.
-_CONTEXT = 4
-
 _BY_STATUS = {401: "unauthorized", 403: "forbidden", 429: "held", 503: "unavailable"}
 
 
@@ -105,6 +102,10 @@ def watch(database: Database, most: int) -> None:
     sa.event.listen(engine, "after_cursor_execute", _end)
     sa.event.listen(engine, "checkout", lambda *_: CONNECTIONS.inc())
     sa.event.listen(engine, "checkin", lambda *_: CONNECTIONS.dec())
+
+
+_CONTEXT = 4
+"""The place of a statement's context in what SQLAlchemy tells of it."""
 
 
 def _begin(*event: Any) -> None:
