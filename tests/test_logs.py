@@ -108,6 +108,11 @@ def test_numbers_cannot_break_the_line_either(lines: io.StringIO) -> None:
     assert lines.getvalue().endswith(' status="1 level=info\\nforged=1"\n')
 
 
+_ALWAYS = {"event": "call", "level": "info", "logger": "a.b", "time": "2026-02-03T04:05:06Z"}
+"""What every event has, in the order in which it comes by it."""
+
+_BEGINNING = "time=2026-02-03T04:05:06Z level=info logger=a.b event=call"
+
 _KEYS = st.sampled_from(
     ["a", "status", "pin", "PIN", "Authorization", "a=b", "a b", "a\nb", "é", ""]
 )
@@ -129,7 +134,7 @@ _SINGLE = (
 def test_a_line_that_needs_no_quotes_is_as_if_each_field_had_been_looked_at(
     fields: dict[str, Any],
 ) -> None:
-    event = {**fields, "event": "call", "level": "info"}
+    event = {**fields, **_ALWAYS}
     pairs = logs._plain(None, "info", event).items()
     line = " ".join(f"{key}={logs._quoted(value)}" for key, value in pairs)
     assert logs._bare(event) in ("", line)
@@ -137,8 +142,8 @@ def test_a_line_that_needs_no_quotes_is_as_if_each_field_had_been_looked_at(
 
 
 def test_nearly_all_lines_need_no_quotes() -> None:
-    event = {"status": 200, "ms": 3.1, "route": "/sipxconfig/", "event": "request", "level": "info"}
-    line = "level=info event=request status=200 ms=3.1 route=/sipxconfig/"
+    event = {"status": 200, "ms": 3.1, "route": "/sipxconfig/", **_ALWAYS}
+    line = f"{_BEGINNING} status=200 ms=3.1 route=/sipxconfig/"
     assert logs._bare(event) == logs._logfmt(None, "info", event) == line
 
 

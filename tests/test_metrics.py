@@ -180,6 +180,14 @@ def test_without_the_setting_there_is_nothing_to_read(run_server: Run) -> None:
         assert "Management:" not in "".join(server.output)
 
 
+def test_where_nobody_can_ask_nothing_is_counted() -> None:
+    metrics.count_request("NobodysService", "nothing", "ok", 0.1)
+    metrics.count_login("nobody's")
+    found = (each for family in REGISTRY.collect() for each in family.samples)
+    labels = {label for sample in found for label in sample.labels.values()}
+    assert labels.isdisjoint({"NobodysService", "nobody's"})
+
+
 def test_while_the_database_is_away_the_page_says_so(tmp_path: Path) -> None:
     nobody = Database("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1)
     read = exposition(str(tmp_path), nobody)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LogFormat = Literal["logfmt", "json", "console"]
 
-_FIRST = ("time", "level", "logger", "event")
+_FIRST = dict.fromkeys(("time", "level", "logger", "event"))
 _TRACEBACK = "exception"
 _CHARACTERS = "[A-Za-z0-9_.:/@+,()*-]+"
 _BARE = re.compile(rf"{_CHARACTERS}\Z")
@@ -179,12 +179,8 @@ def _escaped(character: str) -> str:
 
 def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Time, level, logger and event first, values as JSON has them, secrets hidden, texts cut."""
-    ordered = _ordered(event).items()
-    return {key: _value(key, value) for key, value in ordered if value is not None}
-
-
-def _ordered(event: EventDict) -> dict[str, Any]:
-    return {**{key: event[key] for key in _FIRST if key in event}, **event}
+    ordered = {**_FIRST, **event}
+    return {key: _value(key, value) for key, value in ordered.items() if value is not None}
 
 
 def _value(key: str, value: object) -> Any:
@@ -219,7 +215,7 @@ def _bare(event: EventDict) -> str:
 
     It is the line that looking at every field would make, for a tenth of the code.
     """
-    ordered = _ordered(event)
+    ordered = {**_FIRST, **event}
     if not _BARE_TYPES.issuperset(map(type, ordered.values())):
         return ""
     if not _SECRETS.isdisjoint(map(str.casefold, ordered)):

@@ -19,6 +19,7 @@ _TYPES = frozenset(
         "application/x-www-form-urlencoded",
     }
 )
+_OTHER_XML = re.compile(r"(?!multipart/)[^/]+/.+\+xml", re.DOTALL)
 # Werkzeug's parser wants no blanks around "=", and takes the last charset where two are given.
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 _CODINGS = {(): False, ("gzip",): True, ("x-gzip",): True}
@@ -38,14 +39,6 @@ class ContentType(NamedTuple):
     accepted: bool
 
 
-def _is_accepted(media_type: str) -> bool:
-    if media_type.startswith("multipart/"):
-        return False
-    kind, slash, name = media_type.partition("/")
-    xml = bool(kind and slash and name.endswith("+xml") and len(name) > len("+xml"))
-    return xml or media_type in _TYPES
-
-
 def read_content_type(header: str) -> ContentType:
     """Read the header; parameters that cannot be read are passed over."""
     media_type, semicolon, rest = header.partition(";")
@@ -54,7 +47,8 @@ def read_content_type(header: str) -> ContentType:
         if name.lower() == "charset" and charset is None:
             charset = value.strip().strip("\"'").strip() or None
     media_type = media_type.strip().lower()
-    return ContentType(media_type, charset, _is_accepted(media_type))
+    accepted = media_type in _TYPES or _OTHER_XML.fullmatch(media_type) is not None
+    return ContentType(media_type, charset, accepted)
 
 
 def check_content_type(content_type: ContentType) -> None:

@@ -27,20 +27,18 @@ CAPACITY = 4096
 
 
 class Credentials(NamedTuple):
-    """A user name and a PIN as a client sent them; never logged."""
+    """A user name and a PIN as a client sent them; never logged.
+
+    Attributes:
+        user_name: the login.
+        pin: what is to prove it.
+        counted_as: the name under which failures are counted; "" for all that nobody can have, and
+            that the database cannot be asked for.
+    """
 
     user_name: str
     pin: str
-
-    @property
-    def counted_as(self) -> str:
-        """The name under which failures are counted; all impossible ones are one."""
-        return self.user_name if self.can_exist else ""
-
-    @property
-    def can_exist(self) -> bool:
-        """Whether a user of that name is possible at all, and the database can be asked."""
-        return len(self.user_name) <= TEXT_LIMIT and not has_control(self.user_name)
+    counted_as: str
 
 
 def read_basic(header: str | None) -> Credentials | None:
@@ -61,7 +59,10 @@ def read_basic(header: str | None) -> Credentials | None:
     except UnicodeDecodeError:
         text = raw.decode("iso-8859-1")
     user_name, colon, pin = text.partition(":")
-    return Credentials(user_name, pin) if colon else None
+    if not colon:
+        return None
+    possible = len(user_name) <= TEXT_LIMIT and not has_control(user_name)
+    return Credentials(user_name, pin, user_name if possible else "")
 
 
 class VerifiedLogins:

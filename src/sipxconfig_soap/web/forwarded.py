@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # X-Request-ID is not among them: many clients number their requests.
-_HEADERS = tuple(f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PORT"))
+_HEADERS = frozenset(f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PORT"))
 
 UNKNOWN = "unknown"
 """The address of who came through a trusted proxy that names none, as Squid's ``unknown``."""
@@ -73,9 +73,7 @@ def origin_of(environ: WSGIEnvironment, trusted: Networks) -> Origin:
 
 def is_disbelieved(environ: WSGIEnvironment, trusted: Networks) -> bool:
     """Whether a request has headers of a proxy, and does not come from a trusted one."""
-    if not any(name in environ for name in _HEADERS):
-        return False
-    return not is_trusted(environ.get("REMOTE_ADDR", ""), trusted)
+    return not (_HEADERS.isdisjoint(environ) or is_trusted(environ.get("REMOTE_ADDR", ""), trusted))
 
 
 def is_trusted(peer: str, trusted: Networks) -> bool:

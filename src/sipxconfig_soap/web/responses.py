@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 XML = "text/xml; charset=UTF-8"
 _PLAIN = "text/plain; charset=UTF-8"
 _HTML = "text/html; charset=UTF-8"
+_LINES = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
+"""Each status with its phrase as RFC 9110 spells it; Werkzeug's are in capitals."""
 
 
 class Response(wrappers.Response):
@@ -47,17 +49,17 @@ class Refusal(Exception):
 def of_reply(reply: Reply) -> Response:
     """The answer of a SOAP endpoint."""
     body = b"".join(reply.chunks) if isinstance(reply.chunks, tuple) else reply.chunks
-    return Response(body, _line(reply.status), reply.headers, content_type=reply.content_type)
+    return Response(body, _LINES[reply.status], reply.headers, content_type=reply.content_type)
 
 
 def plain(status: int, sentence: str, headers: Pairs = ()) -> Response:
     """One sentence for people."""
-    return Response(f"{sentence}\n", _line(status), headers, content_type=_PLAIN)
+    return Response(f"{sentence}\n", _LINES[status], headers, content_type=_PLAIN)
 
 
 def html(text: str, headers: Pairs = (), status: int = 200) -> Response:
     """A page."""
-    return Response(text, _line(status), headers, content_type=_HTML)
+    return Response(text, _LINES[status], headers, content_type=_HTML)
 
 
 def xml(content: bytes) -> Response:
@@ -67,7 +69,7 @@ def xml(content: bytes) -> Response:
 
 def nothing(allowed: str) -> Response:
     """The answer to OPTIONS."""
-    return Response(status=_line(204), headers=[("Allow", allowed)])
+    return Response(status=_LINES[204], headers=[("Allow", allowed)])
 
 
 def redirect(location: str) -> Response:
@@ -88,8 +90,3 @@ def wrong_method(allowed: str) -> Response:
 def not_found() -> Response:
     """There is no such resource."""
     return plain(404, "There is nothing here. The services are listed at /sipxconfig/services/.")
-
-
-def _line(status: int) -> str:
-    """A status with its phrase as RFC 9110 spells it; Werkzeug's are in capitals."""
-    return f"{status} {HTTPStatus(status).phrase}"
