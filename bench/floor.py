@@ -11,253 +11,236 @@ from __future__ import annotations
 import base64
 import os
 import re
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import click
 import sqlalchemy as sa
 
-from bench.data import ADD_USER, ADMINISTRATOR, FIRST_USER, LARGE_GROUP, PIN
-from sipxconfig_soap import server
+from bench.workloads import ADD_USER, ADMINISTRATOR, FIRST_USER, LARGE_GROUP, NS, PIN, WORKLOADS
+from sipxconfig_soap import logs, server
 from sipxconfig_soap.db import Database
-from sipxconfig_soap.domain import (
-    accounts,
-    audit,
-    call_groups,
-    grants,
-    grouping,
-    metadata,
-    permissions,
-    phones,
-    pins,
-    user_list,
-    users,
-)
+from sipxconfig_soap.domain import audit, call_groups, grouping, phones, user_list, users
+from sipxconfig_soap.domain.accounts import find_account
+from sipxconfig_soap.domain.grants import Resolver
+from sipxconfig_soap.domain.permissions import PermissionView, permissions
+from sipxconfig_soap.domain.pins import hash_pin
 from sipxconfig_soap.domain.rules import Rules
 from sipxconfig_soap.domain.work import Work
 from sipxconfig_soap.errors import Problems
 from sipxconfig_soap.settings import Settings
+from sipxconfig_soap.soap.envelope import SOAP11, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bench.workloads import Workload
+    from sipxconfig_soap.sending import Application
 
     Rows = Sequence[Any]
     Floor = Callable[[sa.Connection, str], str]
     """Gets what is searched or added, and makes the Body of the answer."""
 
-NS = "http://www.sipfoundry.org/2007/08/21/ConfigService"
 DOMAIN = "example.org"
-_ANSWER = (
-    '<?xml version="1.0" encoding="UTF-8"?>'
-    '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
-    'xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
-    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>'
-    "%s</soapenv:Body></soapenv:Envelope>"
-)
-
-
-def _read(statement: sa.Select[Any], content: Callable[[Rows], str], *parameters: str) -> Floor:
-    prepared = statement.execution_options(prepared=True)
-
-    def answer(connection: sa.Connection, searched: str) -> str:
-        return content(connection.execute(prepared, dict.fromkeys(parameters, searched)).all())
-
-    return answer
-
-
-def _list(message: str, member: str, items: Iterable[str]) -> str:
-    inside = f'<{member} xmlns="">{"".join(items)}</{member}>'
-    return f'<{message} xmlns="{NS}">{inside}</{message}>'
-
-
-def _text(value: str) -> str:
-    return value if value.isalnum() else escape(value, quote=False).replace('"', "&quot;")
-
-
-def _optional(name: str, value: str | None) -> str:
-    return "" if value is None else f"<{name}>{_text(value)}</{name}>"
+_WORDS = {True: "true", False: "false"}
 
 
 def _nil(name: str, value: str | None) -> str:
-    return f'<{name} xsi:nil="true"/>' if value is None else f"<{name}>{_text(value)}</{name}>"
+    return f'<{name} xsi:nil="true"/>' if value is None else f"<{name}>{escape(value)}</{name}>"
 
 
 def _each(name: str, values: Iterable[str] | None) -> str:
-    return "".join([f"<{name}>{_text(value)}</{name}>" for value in values or ()])
+    return "".join([f"<{name}>{escape(value)}</{name}>" for value in values or ()])
 
 
-def _users(rows: Rows) -> str:
-    resolver = grants.Resolver(rows[0][-1])
+def _users(rows: Rows) -> Iterator[str]:
+    resolver = Resolver(rows[0][-1])
     known: dict[Any, str] = {}
-    items = []
     for name, last, first, sip, email, pin, aliases, ids, groups, own, branch, _ in rows:
         always = ADMINISTRATOR if name == ADMINISTRATOR else None
         key = (tuple(own or ()), tuple(ids or ()), always)
         if key not in known:
             known[key] = _each("permissions", resolver.names(own, ids, always=always))
-        items.append(
-            f"<item><userName>{_text(name)}</userName>{_nil('pintoken', pin)}"
+        yield (
+            f"<item><userName>{escape(name)}</userName><pintoken>{escape(pin)}</pintoken>"
             f"{_nil('lastName', last)}{_nil('firstName', first)}"
-            f"<sipPassword>{_text(sip)}</sipPassword>{_each('aliases', aliases)}"
+            f"<sipPassword>{escape(sip)}</sipPassword>{_each('aliases', aliases)}"
             f"{_nil('emailAddress', email)}{_each('groups', groups)}{known[key]}"
             f"{_nil('branchName', branch)}</item>"
         )
-    return _list("FindUserResponse", "users", items)
 
 
-def _permissions(rows: Rows) -> str:
-    items = [
-        f"<item><name>{_text(name)}</name>{_optional('label', label)}"
-        f"{_optional('description', description)}"
-        f"<defaultValue>{'true' if default else 'false'}</defaultValue><type>{kind}</type>"
-        f"<builtIn>{'true' if built_in else 'false'}</builtIn></item>"
+def _permissions(rows: Rows) -> Iterable[str]:
+    return [
+        f"<item><name>{escape(name)}</name><label>{escape(label)}</label>"
+        f"{_each('description', description and [description])}"
+        f"<defaultValue>{_WORDS[default]}</defaultValue><type>{kind}</type>"
+        f"<builtIn>{_WORDS[built_in]}</builtIn></item>"
         for name, label, description, default, kind, built_in in rows
     ]
-    return _list("FindPermissionResponse", "permissions", items)
 
 
-def _call_groups(rows: Rows) -> str:
-    items = [
-        f"<item><name>{_text(name)}</name>{_optional('extension', extension)}"
-        f"{_optional('description', description)}<enabled>{'true' if on else 'false'}</enabled>"
-        f"{''.join([_ring(place, *each) for place, each in enumerate(rings or ())])}</item>"
+def _call_groups(rows: Rows) -> Iterable[str]:
+    return [
+        f"<item><name>{escape(name)}</name><extension>{escape(extension)}</extension>"
+        f"<description>{escape(description)}</description><enabled>{_WORDS[on]}</enabled>"
+        f"{''.join([_ring(place, *each) for place, each in enumerate(rings)])}</item>"
         for name, extension, description, on, rings in rows
     ]
-    return _list("GetCallGroupsResponse", "callGroups", items)
 
 
 def _ring(position: int, expiration: int, kind: str, user: str) -> str:
     return (
         f"<rings><expiration>{expiration}</expiration><type>{kind}</type>"
-        f"<position>{position}</position><userName>{_text(user)}</userName></rings>"
+        f"<position>{position}</position><userName>{escape(user)}</userName></rings>"
     )
 
 
-def _phones(rows: Rows) -> str:
-    items = [
-        f"<item><serialNumber>{_text(serial)}</serialNumber><modelId>{_text(model)}</modelId>"
-        f"{_optional('description', description)}{_each('groups', groups)}"
-        f"{''.join([_line(*each) for each in lines or ()])}"
-        f"{_optional('deviceVersion', version)}</item>"
+def _phones(rows: Rows) -> Iterable[str]:
+    return [
+        f"<item><serialNumber>{escape(serial)}</serialNumber><modelId>{escape(model)}</modelId>"
+        f"<description>{escape(description)}</description>{_each('groups', groups)}"
+        f"{''.join([_line(*each) for each in lines])}"
+        f"<deviceVersion>{escape(version)}</deviceVersion></item>"
         for serial, model, description, groups, lines, version in rows
     ]
-    return _list("FindPhoneResponse", "phones", items)
 
 
 def _line(user: str, first: str, last: str, _server: None) -> str:
-    uri = f'"{first} {last}"<sip:{user}@{DOMAIN}>'
-    return f"<lines><userId>{_text(user)}</userId><uri>{_text(uri)}</uri></lines>"
+    uri = escape(f'"{first} {last}"<sip:{user}@{DOMAIN}>')
+    return f"<lines><userId>{escape(user)}</userId><uri>{uri}</uri></lines>"
 
 
-ALL_USERS = user_list._statement()
-_ONE_USER = ALL_USERS.where(users.SEARCHES["byUserName"].condition)
-_ONE_PHONE = phones._statement().where(phones.SEARCHES["bySerialNumber"].condition)
-_PERMISSION = permissions.permissions.c
-_ALL_PERMISSIONS = sa.select(*(_PERMISSION[name] for name in permissions.PermissionView._fields))
+def _read(
+    statement: sa.Select[Any], message: str, member: str, items: Callable[[Rows], Iterable[str]]
+) -> Floor:
+    """Read a list of this name in this message, with items made of the rows of the statement."""
+    prepared = statement.execution_options(prepared=True)
+    before, after = f'<{message} xmlns="{NS}"><{member} xmlns="">', f"</{member}></{message}>"
 
-find_users = _read(ALL_USERS, _users)
-find_user = _read(_ONE_USER, _users, "value")
-find_phone = _read(_ONE_PHONE, _phones, "value", "cleaned")
-find_permissions = _read(_ALL_PERMISSIONS.order_by(_PERMISSION.name), _permissions)
-get_call_groups = _read(call_groups._statement(), _call_groups)
+    def answer(connection: sa.Connection, value: str) -> str:
+        rows = connection.execute(prepared, {"value": value}).all()
+        return before + "".join(items(rows)) + after
 
-_TABLES = metadata.tables
-_ADD_USER = _TABLES["users"].insert().returning(_TABLES["users"].c.id)
-_ADD_NAME = _TABLES["names"].insert()
+    return answer
+
+
+_ADD_USER = sa.text(
+    "INSERT INTO users (user_name, pin_hash, branch_id, last_name, first_name, sip_password,"
+    " email_address) VALUES (:name, :hash, :branch, 'Einstein', 'Albert', '4567',"
+    " 'albertE@yahoo.com') RETURNING id"
+)
+_ADD_NAME = sa.text(
+    "INSERT INTO names (value, folded, kind, user_id, first_name_folded, last_name_folded)"
+    " VALUES (:name, :name, 'userName', :user, 'albert', 'einstein')"
+)
 _GRANT = sa.text(
     "INSERT INTO user_permissions (user_id, permission_id, enabled)"
     " SELECT :user, id, true FROM permissions WHERE name = ANY (:names)"
 )
-_ADD_PHONE = _TABLES["phones"].insert().returning(_TABLES["phones"].c.id)
+_GRANTED = re.findall("<permissions>([^<]*)", ADD_USER)
+_ADD_PHONE = sa.text(
+    "INSERT INTO phones (serial_number, profile_file, model_id, description, device_version)"
+    " VALUES (:serial, :file, 'polycom321', 'SOAP added phone', 'polycom4.0.X') RETURNING id"
+)
 _ADD_LINE = sa.text(
     "INSERT INTO lines (phone_id, user_id) SELECT :phone, id FROM users WHERE user_name = :name"
 )
-_IN_GROUP = users.SEARCHES["byGroup"].condition
-_EDIT = _TABLES["users"].update().where(_IN_GROUP).values(email_address=sa.bindparam("email"))
-_USER: dict[str, Any] = {
-    "last_name": "Einstein",
-    "first_name": "Albert",
-    "sip_password": "4567",
-    "email_address": "albertE@yahoo.com",
-}
-_NAME = {"kind": "userName", "first_name_folded": "albert", "last_name_folded": "einstein"}
-_PERMISSIONS = re.findall("<permissions>([^<]*)", ADD_USER)
+_EDIT = users.users.update().where(users.SEARCHES["byGroup"].condition)
+_EDIT = _EDIT.values(email_address=sa.bindparam("email"))
 
 
-def add_user(connection: sa.Connection, name: str) -> str:
-    """Add the user of the documented example."""
-    work = _work(connection)
-    row = _USER | {"user_name": name, "pin_hash": pins.hash_pin(PIN)}
-    row["branch_id"] = grouping.branch_id(work, "Berlin")
-    user = connection.execute(_ADD_USER, row).scalar_one()
-    connection.execute(_ADD_NAME, _NAME | {"value": name, "folded": name, "user_id": user})
+def _add_user(work: Work, name: str) -> None:
+    row = {"name": name, "hash": hash_pin(PIN), "branch": grouping.branch_id(work, "Berlin")}
+    user = work.execute(_ADD_USER, row).scalar_one()
+    work.execute(_ADD_NAME, {"name": name, "user": user})
     grouping.USER_GROUPS.join(work, [user], ["Managers"])
-    connection.execute(_GRANT, {"user": user, "names": _PERMISSIONS})
-    return _done(connection, "UserService", "addUser", name)
+    work.execute(_GRANT, {"user": user, "names": _GRANTED})
 
 
-def add_phone(connection: sa.Connection, serial: str) -> str:
-    """Add the phone of the documented example, which has one line."""
-    row = {"serial_number": serial, "profile_file": f"{serial}.cfg", "model_id": "polycom321"}
-    more = {"description": "SOAP added phone", "device_version": "polycom4.0.X"}
-    phone = connection.execute(_ADD_PHONE, row | more).scalar_one()
-    connection.execute(_ADD_LINE, {"phone": phone, "name": str(FIRST_USER)})
-    grouping.PHONE_GROUPS.join(_work(connection), [phone], ["FirstPhoneGroup"])
-    return _done(connection, "PhoneService", "addPhone", serial)
+def _add_phone(work: Work, serial: str) -> None:
+    phone = work.execute(_ADD_PHONE, {"serial": serial, "file": f"{serial}.cfg"}).scalar_one()
+    work.execute(_ADD_LINE, {"phone": phone, "name": str(FIRST_USER)})
+    grouping.PHONE_GROUPS.join(work, [phone], ["FirstPhoneGroup"])
 
 
-def edit_users(connection: sa.Connection, email: str) -> str:
+def _add(service: str, operation: str, add: Callable[[Work, str], None]) -> Floor:
+    """Add what the documented example adds, by another name, with an entry in the audit log."""
+
+    def answer(connection: sa.Connection, name: str) -> str:
+        add(Work(connection, Rules(DOMAIN, DOMAIN, (), frozenset()), Problems()), name)
+        entry = audit.Entry(ADMINISTRATOR, "127.0.0.1", service, operation, [name], audit.DONE)
+        audit.record(connection, entry)
+        return f'<{operation}Response xmlns="{NS}"></{operation}Response>'
+
+    return answer
+
+
+def _edit(connection: sa.Connection, email: str) -> str:
     """One UPDATE, and nothing else."""
     connection.execute(_EDIT, {"value": LARGE_GROUP, "email": email})
     return f'<manageUserResponse xmlns="{NS}"></manageUserResponse>'
 
 
-def _work(connection: sa.Connection) -> Work:
-    return Work(connection, Rules(DOMAIN, DOMAIN, (), frozenset()), Problems())
+_ALL_USERS = user_list._statement()
+_ONE_USER = _ALL_USERS.where(users.SEARCHES["byUserName"].condition)
+_ONE_PHONE = phones._statement().where(phones.SEARCHES["bySerialNumber"].condition)
+_COLUMNS = (permissions.c[name] for name in PermissionView._fields)
+_PERMISSIONS = sa.select(*_COLUMNS).order_by(permissions.c.name)
+_ALL_GROUPS = call_groups._statement()
+
+ANSWERS: dict[str, Floor] = {
+    "findUser by name": _read(_ONE_USER, "FindUserResponse", "users", _users),
+    "findPhone by serial": _read(_ONE_PHONE, "FindPhoneResponse", "phones", _phones),
+    "findPermission all": _read(
+        _PERMISSIONS, "FindPermissionResponse", "permissions", _permissions
+    ),
+    "getCallGroups": _read(_ALL_GROUPS, "GetCallGroupsResponse", "callGroups", _call_groups),
+    "findUser all": _read(_ALL_USERS, "FindUserResponse", "users", _users),
+    "manageUser of 1,000": _edit,
+    "addUser": _add("UserService", "addUser", _add_user),
+    "addPhone": _add("PhoneService", "addPhone", _add_phone),
+}
+"""What the floor does, by the name of the workload."""
+
+_BEGINNINGS = [(each.request.envelope.partition("{n}")[0].encode(), each) for each in WORKLOADS]
 
 
-def _done(connection: sa.Connection, service: str, operation: str, entity: str) -> str:
-    entry = audit.Entry(ADMINISTRATOR, "127.0.0.1", service, operation, [entity], audit.DONE)
-    audit.record(connection, entry)
-    return f'<{operation}Response xmlns="{NS}"></{operation}Response>'
+def found(body: bytes) -> tuple[Workload, str]:
+    """The workload of a request, known by what stands before its number, and the number."""
+    beginning, workload = next(each for each in _BEGINNINGS if body.startswith(each[0]))
+    return workload, body[len(beginning) :].partition(b"<")[0].decode()
 
 
-class Application:
+def application(database: Database) -> Application:
     """The WSGI application; the database has a connection for each thread."""
 
-    def __init__(self, database: Database, workloads: Sequence[Workload]) -> None:
-        self._database = database
-        self._known = [(re.compile(each.known_by), each) for each in workloads]
-
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request."""
-        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-        found, call = next((found, each) for by, each in self._known if (found := by.search(body)))
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        workload, value = found(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         login = base64.b64decode(environ["HTTP_AUTHORIZATION"].partition(" ")[2]).decode()
-        name, _, pin = login.partition(":")
-        engine = self._database.engine
-        with engine.begin() if call.shown_by else self._database.reads.connect() as connection:
-            account = accounts.find_account(connection, name)
-            # Nothing is hashed: the server remembers right logins as well.
-            if account is None or not account.administrator or pin != PIN:
-                start("401 Unauthorized", [("Content-Length", "0")])
-                return [b""]
-            content = call.answer(connection, found[1].decode())
-        answer = (_ANSWER % content).encode()
-        length = str(len(answer))
-        start("200 OK", [("Content-Type", "text/xml; charset=UTF-8"), ("Content-Length", length)])
-        return [answer]
+        engine = database.engine
+        with engine.begin() if workload.shown_by else database.reads.connect() as connection:
+            # Its PIN is not looked at: the server remembers right logins as well.
+            find_account(connection, login.partition(":")[0])
+            content = ANSWERS[workload.name](connection, value)
+        body = b"".join([SOAP11.head, content.encode(), SOAP11.tail])
+        length = ("Content-Length", str(len(body)))
+        start("200 OK", [("Content-Type", SOAP11.content_type), length])
+        return [body]
+
+    return answer
 
 
-def serve(workloads: Sequence[Workload]) -> None:
+def main() -> None:
     """Serve the floor with the settings of the environment, until a signal ends it."""
+    logs.setup("warning")
     settings = Settings.load(os.environ)
-    url, prepare = str(settings.database_url), settings.prepare_statements
 
     def build() -> Application:
-        database = Database(url, pool_size=settings.threads, prepare_statements=prepare)
-        return Application(database, workloads)
+        url, prepare = str(settings.database_url), settings.prepare_statements
+        return application(Database(url, pool_size=settings.threads, prepare_statements=prepare))
 
     server.run(settings, build, lambda address: click.echo(f"Services: {address}/"))
+
+
+if __name__ == "__main__":
+    main()

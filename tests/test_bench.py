@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench import load
-from bench.load import Load
-from bench.measure import Measuring, canonical, compared
-from bench.stage import Application
+from bench.__main__ import check, compared
+from bench.floor import ANSWERS, found
+from bench.sides import Answer, Side, Wrong
 from bench.workloads import WORKLOADS, Request, Target
 
 if TYPE_CHECKING:
@@ -62,59 +60,57 @@ def test_every_call_that_was_chosen_is_reported_and_no_other(tmp_path: Path) -> 
     assert not [line for line in report if line.startswith(("getCallGroups", "addUser"))]
 
 
-def loads(*rates: int) -> list[Load]:
-    return [Load(rate, 1) for rate in rates]
-
-
 @pytest.mark.parametrize(
     ("target", "floor", "shown"),
     [
-        (Target(0.7, at_least=True), (100, 100, 100), "0.70 (0.50 - 2.00)"),
-        (Target(0.7, at_least=True), (100, 101, 100), "0.69 (0.50 - 2.00)"),
-        (Target(2), (100, 140, 100), "2.00 (0.50 - 2.00)"),
-        (Target(2), (150, 150, 100), "2.14 (0.50 - 3.00)"),
+        (Target(0.7, "of the rate", at_least=True), (100, 100, 100), "0.70 (0.50 - 2.00)"),
+        (Target(0.7, "of the rate", at_least=True), (100, 101, 100), "0.69 (0.50 - 2.00)"),
+        (Target(2, "times the time"), (100, 140, 100), "2.00 (0.50 - 2.00)"),
+        (Target(2, "times the time"), (150, 150, 100), "2.14 (0.50 - 3.00)"),
     ],
 )
 def test_a_target_is_met_by_the_median_of_the_rounds(
     target: Target, floor: tuple[int, ...], shown: str
 ) -> None:
-    line = str(compared("call", 8, {"server": loads(50, 70, 200), "floor": loads(*floor)}, target))
+    line = compared("call", 8, {"server": (50, 70, 200), "floor": floor}, target)
     assert shown in line
     verdict = [word for word in ("met", "MISSED") if word in line]
     expected = "met" if shown.startswith(("0.70", "2.00")) else "MISSED"
     assert verdict == [expected]
 
 
-def test_answers_are_compared_by_what_they_mean() -> None:
-    one = b'<a:E xmlns:a="u"><users xmlns=""><pintoken>x</pintoken><b/></users></a:E>'
-    other = b'<e:E xmlns:e="u"><users><pintoken>y</pintoken><b></b></users></e:E>'
-    assert canonical(one) == canonical(other)
-    assert canonical(one) != canonical(other.replace(b"<b></b>", b"<b>1</b>"))
-    assert canonical(one) != canonical(one.replace(b"<pintoken>x</pintoken>", b"<pintoken/>"))
-
-
-def test_the_floor_knows_each_request_and_no_other_one_by_it() -> None:
+def test_the_floor_knows_each_request_and_its_number() -> None:
+    assert list(ANSWERS) == [each.name for each in WORKLOADS]
     for each in WORKLOADS:
-        content = each.request.content(0)
-        known = [other for other in WORKLOADS if re.search(other.known_by, content)]
-        assert known == [each]
+        workload, value = found(each.request.content(7))
+        assert workload is each
+        assert ("{n}" in each.request.envelope) == value.startswith(each.request.number(7))
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, **answers: str) -> list[Side]:
+    """Sides that answer this."""
+    monkeypatch.setattr(Side, "answer", lambda side, *_: Answer(answers[side.host].encode(), 1, 1))
+    return [Side(1, host, "") for host in answers]
 
 
 def test_sides_that_do_not_answer_alike_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = {"users": 1000, "longest": 1000, "rounds": 1, "seconds": 1}
-    run = Measuring(cast("Any", None), connections=[1], **numbers)
-    answers = {"one": b"<a>12</a>", "other": b"<a>13</a>"}
-    monkeypatch.setattr(load, "answer", lambda host, *_: answers[host])
-    running = {"server": Application(1, "one", ""), "floor": Application(2, "other", "")}
-    with pytest.raises(load.Wrong, match="findUser by name"):
-        run._check(WORKLOADS[0], running)
-    run._check(WORKLOADS[0], running | {"floor": running["server"]})
+    sides = answering(monkeypatch, server="<a>12</a>", floor="<a>13</a>")
+    with pytest.raises(Wrong, match="findUser by name"):
+        check(WORKLOADS[0], *sides)
 
 
-@pytest.mark.parametrize("press", [load.by_threads, load.press])
+def test_hashes_need_not_be_alike_but_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed, other = "<pintoken>x</pintoken>", "<pintoken>y</pintoken>"
+    check(WORKLOADS[0], *answering(monkeypatch, server=hashed, floor=other))
+    sides = answering(monkeypatch, server=hashed, floor="<pintoken></pintoken>")
+    with pytest.raises(Wrong):
+        check(WORKLOADS[0], *sides)
+
+
+@pytest.mark.parametrize("press", [Side.press_by_threads, Side.press])
 def test_an_answer_that_is_an_error_ends_the_run(
-    run_server: Callable[..., Any], press: Callable[..., Load]
+    run_server: Callable[..., Any], press: Callable[..., float]
 ) -> None:
     wrong = Request("UserService", "<nonsense/>")
-    with run_server() as server, pytest.raises(load.Wrong):
-        press("{}:{}".format(*server.address), wrong, 1, 1, 0)
+    with run_server() as server, pytest.raises(Wrong):
+        press(Side(0, "{}:{}".format(*server.address), ""), wrong, 1, 1, 0)
