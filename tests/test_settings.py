@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sipxconfig_soap.cli.checks import OTHER_CONNECTIONS
 from sipxconfig_soap.settings import SETTINGS, Settings, SettingsError, is_given, remarks
 
 REQUIRED_NAMES = {
@@ -128,7 +129,9 @@ def test_defaults() -> None:
         False,
     )
     assert settings.wire_array_names == "item"
-    assert 1 <= settings.workers <= 8
+    assert settings.workers == min(len(os.sched_getaffinity(0)) + 1, 8)
+    # So all of them together find room in a PostgreSQL that nobody has adjusted.
+    assert settings.threads * 8 + OTHER_CONNECTIONS <= 97
     assert (settings.database_wait, settings.job_days, settings.audit_days) == (60, 30, 365)
 
 

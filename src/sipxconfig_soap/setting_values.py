@@ -90,10 +90,15 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 def workers(given: str) -> int:
-    """The number of worker processes; ``auto`` looks at the processors."""
+    """The number of worker processes; ``auto`` looks at the processors.
+
+    It is one more than there are: while all threads of a process wait for PostgreSQL, another one
+    has its processor.
+    """
     if given.lower() == "auto":
         usable = getattr(os, "sched_getaffinity", None)  # not on every system
-        return min(len(usable(0)) if usable else os.cpu_count() or 1, 8)
+        processors = len(usable(0)) if usable else os.cpu_count() or 1
+        return min(processors + 1, 8)
     try:
         return whole_number(1, 64)(given)
     except ValueError as error:

@@ -127,10 +127,10 @@ class Settings:
     workers: int = _row(
         "auto",
         read.workers,
-        "Number of processes that serve; `auto` is one per processor, at most 8.",
+        "Number of processes that serve; `auto` is one more than processors, at most 8.",
     )
     threads: int = _row(
-        "16",
+        "10",
         read.whole_number(1, 64),
         "Threads of each process, which is also its number of database connections.",
     )
