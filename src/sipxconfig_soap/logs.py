@@ -220,7 +220,7 @@ def _bare(event: EventDict) -> str:
         return ""
     if not _SECRETS.isdisjoint(map(str.casefold, ordered)):
         return ""
-    pairs = "\n".join(map("%s=%s".__mod__, ordered.items()))
+    pairs = "\n".join([f"{key}={value}" for key, value in ordered.items()])
     is_bare = (
         len(pairs) <= _LONGEST_VALUE
         # No value brings a line end, so each stands for one between two pairs.
