@@ -28,10 +28,13 @@ from sipxconfig_soap.embedded import EmbeddedPostgres
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+SECONDS = 1
+"""Of every load: many short ones tell more than few long ones, which differ as much."""
+
 FEW, MANY = 1_000, 1_000_000
 """Users between which small calls must not become slower."""
 
-SHORT = {"rounds": 1, "seconds": 1, "connections": [8], "users": FEW, "longest": 2_000}
+SHORT = {"rounds": 1, "connections": [8], "users": FEW, "longest": 2_000}
 """What ``--short`` measures: enough to see that everything works, and orders of magnitude."""
 
 _GROWTH = Target(1.2, f"times the time of {FEW:,}")
@@ -45,7 +48,7 @@ _begins = itertools.count(0, BLOCK)  # Of loads, and of requests that are compar
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(1), default=5, help="How often each is measured.")
+@click.option("--rounds", type=click.IntRange(1), default=11, help="How often each is measured.")
 @click.option("--growth", is_flag=True, help="Small calls with a million users, too: minutes more.")
 @click.option("--only", multiple=True, metavar="NAME", help="Calls whose name begins so.")
 @click.option("--short", is_flag=True, help="A quick look; the figures mean little.")
@@ -76,7 +79,6 @@ class Run:
 
     postgres: EmbeddedPostgres
     rounds: int
-    seconds: int = 2  # Of every load.
     connections: Sequence[int] = (1, 8, 32)
     users: int = 10_000
     longest: int = 100_000  # Users of the longest list.
@@ -85,7 +87,7 @@ class Run:
         """Measure, and tell line by line; raises `Wrong` when an answer is."""
         client = "wrk" if shutil.which("wrk") else "our own client, which takes a part of the time"
         yield f"{os.cpu_count()} processors, Python {platform.python_version()}, load by {client}"
-        yield f"{self.users:,} users stored, {self.rounds} rounds of {self.seconds} s"
+        yield f"{self.users:,} users stored, {self.rounds} rounds of {SECONDS} s"
         yield f"\n{_HEADING}"
         if any(each.request == ALL_USERS for each in workloads):
             yield from self._longest_list()
@@ -110,7 +112,7 @@ class Run:
                 side = sides[name]
                 # wrk gives an answer up that takes longer than the load; our client waits for it.
                 press = side.press_by_threads if workload.long else side.press
-                rate = press(workload.request, connections, self.seconds, next(_begins))
+                rate = press(workload.request, connections, SECONDS, next(_begins))
                 rates[name].append(rate)
                 if workload.shown_by is not None:
                     time.sleep(0.3)  # wrk does not wait for the last answers
