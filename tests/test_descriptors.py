@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from sipxconfig_soap.descriptors import CONNECTIONS, OF_A_THREAD, OWN, connections_for
+from sipxconfig_soap.settings import Settings
 from tests.support.raw import Wire
 from tests.support.server import serve
 from tests.support.worker import wait_for
@@ -91,11 +92,12 @@ def test_serve_says_when_there_are_too_few(database_url: str, tmp_path: Path) ->
         assert Wire(server.address).send(b"GET /healthz HTTP/1.0\r\n\r\n") is not None
         assert server.children("serve") == before
     output = "".join(server.output)
-    held = 200 - OWN - 16 * OF_A_THREAD
+    needed = OWN + Settings.load({}).threads * OF_A_THREAD
+    held = 200 - needed
     assert f"allowed=200 clients={held} usual=1000" in output
     assert "internal error" not in output
     with serve(tmp_path, environment, "--no-worker") as server:
         pass
     assert ("few file descriptors" in "".join(server.output)) == (
-        resource.getrlimit(NOFILE)[1] < CONNECTIONS + OWN + 16 * OF_A_THREAD
+        resource.getrlimit(NOFILE)[1] < CONNECTIONS + needed
     )

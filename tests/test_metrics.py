@@ -25,6 +25,7 @@ from sipxconfig_soap.db import Database
 from sipxconfig_soap.jobs import metrics as of_jobs
 from sipxconfig_soap.management import Watch, serving
 from sipxconfig_soap.scrape import exposition
+from sipxconfig_soap.settings import Settings
 from tests.support.client import ADMINISTRATOR
 from tests.support.soap import children, envelope
 from tests.support.worker import wait_for
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     Run = Callable[..., AbstractContextManager[RunningServer]]
 
 ON = {"SIPXCONFIG_MANAGEMENT_BIND": "127.0.0.1:0"}
+THREADS = Settings.load({}).threads
 DEPLOY = Path(__file__).parents[1] / "deploy"
 SECRET = "Geh3im"
 
@@ -88,7 +90,7 @@ def test_requests_of_all_processes_are_counted_by_service_operation_and_outcome(
         assert requests.get(f"{server.url}/{SECRET}", timeout=30).status_code == 404
         requests.get(f"{server.url}/healthz", timeout=30)
         # Each process says how many it has when it is there.
-        wait_for(lambda: Page(server).value("sipxconfig_database_connections_most") == 2 * 16)
+        wait_for(lambda: Page(server).value("sipxconfig_database_connections_most") == 2 * THREADS)
         page = Page(server)
         counted = "sipxconfig_requests_total"
         assert page.value(counted, operation="findUser", outcome="ok") == 20
@@ -146,7 +148,7 @@ def test_a_process_that_ends_holds_no_connection_and_its_requests_stay_counted(
                 (
                     page
                     for page in [Page(server)]
-                    if page.value("sipxconfig_database_connections_most") == 16
+                    if page.value("sipxconfig_database_connections_most") == THREADS
                 ),
                 None,
             )
