@@ -93,7 +93,7 @@ class Side(NamedTuple):
             done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
         rate = float(done.stdout.partition("Requests/sec:")[2].split()[0])
         if "Socket errors" in done.stdout or "Non-2xx" in done.stdout or not rate:
-            raise Wrong(f"{done.stdout}Errors or nothing answers: {request.envelope}")
+            raise Wrong(f"{done.stdout}Errors, or no answer in {seconds} s: {request.envelope}")
         return rate
 
     def press_by_threads(
@@ -168,7 +168,7 @@ def started(command: Sequence[str], url: str) -> Iterator[Side]:
                 if found is None:
                     raise RuntimeError(f"{command} did not start:\n{Path(log.name).read_text()}")
                 side = Side(process.pid, found[1], url)
-                side.press_by_threads(BY_NAME, connections=16, seconds=1, index=0)
+                side.press_by_threads(BY_NAME, connections=32, seconds=1, index=0)
                 yield side
             finally:
                 process.terminate()

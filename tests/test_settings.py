@@ -129,10 +129,23 @@ def test_defaults() -> None:
         False,
     )
     assert settings.wire_array_names == "item"
-    assert settings.workers == min(len(os.sched_getaffinity(0)) + 1, 8)
     # So all of them together find room in a PostgreSQL that nobody has adjusted.
     assert settings.threads * 8 + OTHER_CONNECTIONS <= 97
     assert (settings.database_wait, settings.job_days, settings.audit_days) == (60, 30, 365)
+
+
+@pytest.mark.parametrize(("processors", "expected"), [(1, 2), (2, 3), (7, 8), (8, 8), (64, 8)])
+def test_there_is_one_process_more_than_processors_up_to_eight(
+    monkeypatch: pytest.MonkeyPatch, processors: int, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    assert Settings.load({}).workers == expected
+    # Not every system tells which ones this process may use.
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    assert Settings.load({}).workers == expected
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert Settings.load({}).workers == 2
 
 
 def test_blank_is_not_given_and_the_realm_follows_the_domain() -> None:

@@ -92,8 +92,8 @@ def one_of(*words: str) -> Callable[[str], str]:
 def workers(given: str) -> int:
     """The number of worker processes; ``auto`` looks at the processors.
 
-    It is one more than there are: while all threads of a process wait for PostgreSQL, another one
-    has its processor.
+    It is one more than there are, up to eight: while all threads of one process wait for
+    PostgreSQL, a process more keeps that processor busy.
     """
     if given.lower() == "auto":
         usable = getattr(os, "sched_getaffinity", None)  # not on every system

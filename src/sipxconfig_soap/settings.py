@@ -127,7 +127,7 @@ class Settings:
     workers: int = _row(
         "auto",
         read.workers,
-        "Number of processes that serve; `auto` is one more than processors, at most 8.",
+        "Number of processes that serve; `auto` is one more than there are processors, at most 8.",
     )
     threads: int = _row(
         "10",

@@ -32,8 +32,8 @@ class Credentials(NamedTuple):
     Attributes:
         user_name: the login.
         pin: what is to prove it.
-        counted_as: the name under which failures are counted; "" for all that nobody can have, and
-            that the database cannot be asked for.
+        counted_as: the name under which failures are counted; "" for a name that no user can have
+            (too long, or with control characters), so that the database need not be asked.
     """
 
     user_name: str
