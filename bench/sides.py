@@ -1,7 +1,7 @@
 """The sides, server and floor: they are started, asked, pressed, and their memory is looked at.
 
-The load is made by wrk where it is installed, else by threads of our own. oha is of no use here:
-what is added needs a new number each time.
+Small reads are pressed by wrk where it is installed. Else, and for changes and long lists, threads
+of our own make the load, which wait for all answers. oha is of no use: it numbers no requests.
 """
 
 from __future__ import annotations

@@ -138,9 +138,9 @@ def test_defaults() -> None:
 def test_there_is_one_process_more_than_processors_up_to_eight(
     monkeypatch: pytest.MonkeyPatch, processors: int, expected: int
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
-    assert Settings.load({}).workers == expected
     # Not every system tells which ones this process may use.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)), raising=False)
+    assert Settings.load({}).workers == expected
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
     assert Settings.load({}).workers == expected
